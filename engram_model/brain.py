@@ -1,0 +1,208 @@
+"""The AttentionBrain: wires blocks, EngramModule and pondering; word ids and vectors in, states out.
+
+It must not own, open or find a store: the vocabulary's vectors are passed in with every call.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from engram_model.attention import Block, Dropout, causal_mask, rms_norm, rotary_angles
+from engram_model.config import BrainConfig
+from engram_model.ngram import EngramModule
+from engram_model.pondering import HaltGate
+from engram_model.text import END_ID
+
+START_SCALE = 25.0
+
+
+@dataclass(frozen=True)
+class BrainOutput:
+    """What the brain thought at each word.
+
+    Attributes:
+        states: The residual stream, RMS-normed, after each loop that was run.
+        gains: The halt gate's expected gain after each loop but the last possible one.
+        loops: How many loops each word took (halting per word; all of them when a number was given).
+        gate: How far the EngramModule's gate was open (zeros where the module is off).
+    """
+
+    states: tuple[Float[Tensor, "batch time dim"], ...]
+    gains: tuple[Float[Tensor, "batch time"], ...]
+    loops: Int[Tensor, "batch time"]
+    gate: Float[Tensor, "batch time"]
+
+    @property
+    def state(self) -> Float[Tensor, "batch time dim"]:
+        """The state with which each word stopped thinking."""
+        stacked = torch.stack(self.states)
+        index = (self.loops - 1)[None, :, :, None].expand(1, *stacked.shape[1:])
+        return stacked.gather(0, index)[0]
+
+
+def concept(state: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+    """c = h / |h|, the predicted concept vector of unit length."""
+    return state / state.shape[-1] ** 0.5
+
+
+@dataclass
+class Cache:
+    """Keys and values of the words already read, one entry a layer, of one conversation (batch of one).
+
+    Attributes:
+        window: Words one layer looks back on; older keys are dropped.
+        words: Number of words read so far, that is the position of the next one.
+        tail: Ids of the last two words, for the phrases that the next word ends.
+    """
+
+    window: int
+    words: int = 0
+    tail: list[int] = field(default_factory=lambda: [END_ID, END_ID])
+    keys: dict[int, Tensor] = field(default_factory=dict)
+    values: dict[int, Tensor] = field(default_factory=dict)
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Append the keys and values of new words; returns all that these may look at."""
+        if layer in self.keys:
+            keys = torch.cat((self.keys[layer], keys), dim=2)
+            values = torch.cat((self.values[layer], values), dim=2)
+        self.keys[layer], self.values[layer] = keys[:, :, -self.window :], values[:, :, -self.window :]
+        return keys, values
+
+
+def last_three(
+    ids: Int[Tensor, "batch time"], segments: Int[Tensor, "batch time"], tail: list[int] | None = None
+) -> Int[Tensor, "batch time 3"]:
+    """The phrase of three words that ends at each place, latest last; before a text's first word stands <END>."""
+    places = [ids]
+    for back in (1, 2):
+        earlier = torch.full_like(ids, END_ID)
+        earlier[:, back:] = torch.where(segments[:, back:] == segments[:, :-back], ids[:, :-back], END_ID)
+        if tail is not None:
+            known = torch.tensor(tail[-back:], dtype=ids.dtype)[: ids.shape[1]]
+            earlier[:, : len(known)] = known
+        places.append(earlier)
+    return torch.stack(places[::-1], dim=-1)
+
+
+class Brain(nn.Module):
+    """4 layers by default: layer 0 once, then the EngramModule, then the other layers 1 to `max_ponder` times.
+
+    Every loop thinks over the keys and values of the first, so a word that halts early costs later words nothing
+    and a cache stays exact.
+
+    Args:
+        config: The shape of the brain.
+    """
+
+    def __init__(self, config: BrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.noise = torch.Generator()
+        dropout = Dropout(config.dropout, self.noise)
+        self.blocks = nn.ModuleList(Block(config.embed_dim, config.n_heads, dropout) for _ in range(config.n_layers))
+        self.loop_code = nn.Parameter(torch.zeros(config.max_ponder, config.embed_dim))
+        self.halt = HaltGate(config.embed_dim, config.max_ponder)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(START_SCALE)))
+        self.memory = (
+            EngramModule(config.embed_dim, config.ngram_table_size, config.ngram_dim, self.noise)
+            if config.ngram_dim
+            else None
+        )
+
+    @property
+    def scale(self) -> Float[Tensor, ""]:
+        """s, bounded so that exp never sees more than a few hundred whatever the gradient does."""
+        return self.log_scale.clamp(max=math.log(200.0)).exp()
+
+    def forward(
+        self,
+        ids: Int[Tensor, "batch time"],
+        vectors: Float[Tensor, "words dim"],
+        *,
+        segments: Int[Tensor, "batch time"] | None = None,
+        loops: int | None = None,
+        ngram: bool = True,
+        cache: Cache | None = None,
+    ) -> BrainOutput:
+        """Think about every word of a batch.
+
+        Args:
+            ids: The words read; the state at each predicts the next one.
+            vectors: The vocabulary's unit vectors.
+            segments: Number of the text each word belongs to; None: each row is one text.
+            loops: A fixed number of loops, or None to halt each word by the gate.
+            ngram: False leaves the EngramModule out.
+            cache: Keys and values of the words before these; is extended. Batch of one only.
+        """
+        segments = torch.zeros_like(ids) if segments is None else segments
+        start = cache.words if cache else 0
+        angles = rotary_angles(torch.arange(start, start + ids.shape[1]), self.config.embed_dim // self.config.n_heads)
+        mask = self._mask(segments, cache)
+        x = vectors[ids] * self.config.embed_dim**0.5
+        x = self._first_pass(0, x, angles, mask, cache)[0]
+        gate = x.new_zeros(ids.shape)
+        if self.memory is not None and ngram:
+            added, gate = self.memory(x, last_three(ids, segments, cache.tail if cache else None))
+            x = x + added
+        output = self._ponder(x, angles, mask, loops, gate, cache)
+        if cache is not None:
+            cache.words += ids.shape[1]
+            cache.tail = (cache.tail + ids[0].tolist())[-2:]
+        return output
+
+    def _mask(self, segments: Int[Tensor, "batch time"], cache: Cache | None) -> Bool[Tensor, "..."] | None:
+        window = self.config.context_size
+        if cache is None:
+            return causal_mask(segments, window)
+        seen = min(cache.words, cache.window)
+        time = segments.shape[1]
+        if time == 1 and seen < window:
+            return None
+        distance = torch.arange(time)[:, None] + seen - torch.arange(seen + time)[None, :]
+        return ((distance >= 0) & (distance < window))[None, None]
+
+    def _first_pass(
+        self, layer: int, x: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None, cache: Cache | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        block = self.blocks[layer]
+        keys, values = block.remember(x, angles)
+        if cache is not None:
+            keys, values = cache.extend(layer, keys, values)
+        return block(x, keys, values, angles, mask), keys, values
+
+    def _ponder(
+        self,
+        x: Tensor,
+        angles: tuple[Tensor, Tensor],
+        mask: Tensor | None,
+        loops: int | None,
+        gate: Tensor,
+        cache: Cache | None,
+    ) -> BrainOutput:
+        most = self.config.max_ponder if loops is None else min(loops, self.config.max_ponder)
+        taken = torch.full(x.shape[:2], most)
+        running = torch.ones(x.shape[:2], dtype=torch.bool)
+        states, gains, seen = [], [], {}
+        for loop in range(most):
+            x = x + self.loop_code[loop]
+            for layer in range(1, self.config.n_layers):
+                if loop == 0:
+                    x, *seen[layer] = self._first_pass(layer, x, angles, mask, cache)
+                else:
+                    x = self.blocks[layer](x, *seen[layer], angles, mask)
+            states.append(rms_norm(x))
+            if loop + 1 < self.config.max_ponder:
+                gains.append(self.halt(x, loop + 1))
+            if loops is None and loop + 1 < most:
+                stops = running & ~self.halt.goes_on(gains[-1])
+                taken[stops] = loop + 1
+                running &= ~stops
+                if not running.any():
+                    break
+        return BrainOutput(tuple(states), tuple(gains), taken, gate)

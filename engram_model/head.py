@@ -1,0 +1,71 @@
+"""From concept vectors to words: the one output rule, and its memory-light log-probability for training.
+
+It must not know how a concept vector came about, nor anything of other sources of words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+# Rows of logits that are held at once: 256 x 8,000 floats stay in the processor's cache, a whole batch does not.
+CHUNK_FLOATS = 2_000_000
+
+
+def word_logits(
+    concepts: Float[Tensor, "*batch dim"],
+    scale: Float[Tensor, ""],
+    vectors: Float[Tensor, "words dim"],
+    resting: Float[Tensor, " words"],
+) -> Float[Tensor, "*batch words"]:
+    """logit(w) = s <c, v(w)> + b(w): cosine similarity with every word, scaled, plus the word's resting level."""
+    return (scale * concepts) @ vectors.T + resting
+
+
+class _TargetLogProbs(torch.autograd.Function):
+    """log softmax(h V^T + b)[target], row chunk by row chunk; the backward pass makes the logits again."""
+
+    @staticmethod
+    def _chunks(rows: int, words: int) -> list[slice]:
+        size = max(1, CHUNK_FLOATS // words)
+        return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+    @staticmethod
+    def forward(ctx: Any, scaled: Tensor, vectors: Tensor, resting: Tensor, targets: Tensor) -> Tensor:
+        log_totals = scaled.new_empty(scaled.shape[0])
+        chosen = (scaled * vectors[targets]).sum(-1) + resting[targets]
+        for rows in _TargetLogProbs._chunks(scaled.shape[0], vectors.shape[0]):
+            log_totals[rows] = torch.logsumexp(torch.addmm(resting, scaled[rows], vectors.T), dim=1)
+        ctx.save_for_backward(scaled, vectors, resting, targets, log_totals)
+        return chosen - log_totals
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        (grad,) = grads
+        scaled, vectors, resting, targets, log_totals = ctx.saved_tensors
+        grad_scaled = torch.empty_like(scaled)
+        grad_vectors = torch.zeros_like(vectors)
+        grad_resting = torch.zeros_like(resting)
+        for rows in _TargetLogProbs._chunks(scaled.shape[0], vectors.shape[0]):
+            probs = torch.addmm(resting, scaled[rows], vectors.T).sub_(log_totals[rows, None]).exp_()
+            probs[torch.arange(probs.shape[0]), targets[rows]] -= 1.0
+            probs.mul_(-grad[rows, None])
+            torch.mm(probs, vectors, out=grad_scaled[rows])
+            grad_vectors.addmm_(probs.T, scaled[rows])
+            grad_resting += probs.sum(0)
+        return grad_scaled, grad_vectors, grad_resting, None
+
+
+def target_log_probs(
+    concepts: Float[Tensor, "rows dim"],
+    scale: Float[Tensor, ""],
+    vectors: Float[Tensor, "words dim"],
+    resting: Float[Tensor, " words"],
+    targets: Int[Tensor, " rows"],
+) -> Float[Tensor, " rows"]:
+    """log p(target) under softmax of `word_logits`, without ever holding all rows times all words."""
+    result: Tensor = _TargetLogProbs.apply(scale * concepts, vectors, resting, targets)  # type: ignore[no-untyped-call]
+    return result

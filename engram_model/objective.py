@@ -1,0 +1,105 @@
+"""What a brain is trained for: the next word at every place, after every loop, beside its phrase memory.
+
+It must not know about optimisers, schedules or files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engram_model.brain import Brain, concept
+from engram_model.config import BrainConfig
+from engram_model.corpus import Batch
+from engram_model.head import target_log_probs
+from engram_model.pondering import halt_loss
+from engram_model.sources import PhraseGate, blend
+
+# The last loop is judged on every row, each earlier one on this share of them: that keeps early exits
+# valid answers at a third of the cost.
+EARLY_SHARE = 0.25
+EARLY_WEIGHT = 0.25
+
+
+class Learner(nn.Module):
+    """Everything that training changes: brain, word vectors, resting levels and the phrase gate.
+
+    Args:
+        config: The shape of the brain.
+        vectors: Unit word vectors to start from.
+        norms: Length of each word's trained vector; short vectors turn faster (the angular step is rate / length).
+        resting: Resting levels to start from.
+    """
+
+    def __init__(
+        self,
+        config: BrainConfig,
+        vectors: Float[Tensor, "words dim"],
+        norms: Float[Tensor, " words"],
+        resting: Float[Tensor, " words"],
+    ) -> None:
+        super().__init__()
+        self.brain = Brain(config)
+        self.table = nn.Parameter(vectors * norms[:, None])
+        self.resting = nn.Parameter(resting.clone())
+        self.phrase_gate = PhraseGate(config.embed_dim)
+
+    def unit_vectors(self) -> Float[Tensor, "words dim"]:
+        """v(w) = E_w / |E_w|."""
+        return F.normalize(self.table, dim=-1, eps=1e-8)
+
+    def losses(
+        self, state: Float[Tensor, "rows time dim"], batch: Batch, vectors: Float[Tensor, "words dim"]
+    ) -> Float[Tensor, "rows time"]:
+        """Negative log-likelihood, in nats, of each target given one loop's states."""
+        flat = concept(state).flatten(0, 1)
+        log_brain = target_log_probs(flat, self.brain.scale, vectors, self.resting, batch.targets.flatten())
+        log_brain = log_brain.view(batch.targets.shape)
+        if batch.phrase_log_probs is None or batch.phrase_features is None:
+            return -log_brain
+        return -blend(log_brain, batch.phrase_log_probs, self.phrase_gate(state, batch.phrase_features))
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """One step's loss and what a progress bar shows of it (nats a word)."""
+
+    total: Float[Tensor, ""]
+    last: Float[Tensor, ""]
+    halt: Float[Tensor, ""]
+
+
+def surprise_weights(losses: Float[Tensor, "*batch"], strength: float, clip: float) -> Float[Tensor, "*batch"]:
+    """Weights that grow with surprise: (1 - s) + s min(loss / mean, clip), normalised to mean 1, without gradient."""
+    relative = (losses / losses.mean().clamp(min=1e-6)).detach().clamp(max=clip)
+    weights = (1.0 - strength) + strength * relative
+    return weights / weights.mean()
+
+
+def step_loss(learner: Learner, batch: Batch, loops: int | None, strength: float, clip: float) -> StepLoss:
+    """The training loss of one batch.
+
+    Args:
+        learner: What is trained.
+        batch: Rows of words with their targets.
+        loops: Loops to run, or None for all.
+        strength: Weight of surprise, 0 to 1.
+        clip: Largest weight of one word relative to the mean.
+    """
+    vectors = learner.unit_vectors()
+    most = loops or learner.brain.config.max_ponder
+    output = learner.brain(batch.inputs, vectors, segments=batch.segments, loops=most)
+    final = learner.losses(output.states[-1], batch, vectors)
+    last = (final * surprise_weights(final, strength, clip)).mean()
+    total, halt = last, final.new_zeros(())
+    share = max(1, round(EARLY_SHARE * batch.inputs.shape[0]))
+    for loop, state in enumerate(output.states[:-1]):
+        rows = slice(loop * share, (loop + 1) * share) if (loop + 1) * share <= len(batch.inputs) else slice(share)
+        early = learner.losses(state[rows], batch.rows(rows), vectors)
+        total = total + EARLY_WEIGHT * early.mean()
+        halt = halt + halt_loss(output.gains[loop][rows], early, final[rows])
+    return StepLoss(total + halt, final.mean().detach(), halt.detach())

@@ -1,0 +1,347 @@
+"""The one door to Chroma: collections of unit vectors in a directory or on a server, read and replaced whole.
+
+It must not know what a row means: words and episodes describe their own rows.
+"""
+
+import logging
+import re
+import shutil
+import socket
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import chromadb
+import httpx
+import numpy as np
+import torch
+from chromadb.api.models.Collection import Collection
+from chromadb.config import Settings
+from chromadb.errors import ChromaError, NotFoundError
+from jaxtyping import Float
+from torch import Tensor
+
+from engram_model.errors import StoreError
+
+Scalar = str | int | float | bool
+Generation = int | str
+
+NEXT = ".next"
+"""Suffix of the collection into which the next generation of a collection is written."""
+
+CONNECT_SECONDS = 5.0
+"""How long a server may take to accept a connection before it counts as not there."""
+
+_SPACE = {"hnsw": {"space": "ip"}}
+"""Inner product. For unit vectors 1 - <a, b> is the cosine distance, and the vectors come back bit for bit;
+Chroma's own "cosine" space divides every vector by its norm again and returns other bits than it was given."""
+
+_UNIT_TOLERANCE = 1e-3
+_FAILURES = (ChromaError, httpx.HTTPError, OSError, ValueError, sqlite3.Error)
+_SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of a collection, sorted by id when they were read.
+
+    Attributes:
+        ids: one string a row, each once.
+        vectors: unit vectors (float32), one a row.
+        documents: what a person reads beside the vector; may be empty.
+        metadatas: names to strings, numbers or truth values, at least one a row. Numbers must be finite
+            (Chroma drops an infinite one silently) and may come back one unit in the 53rd bit away.
+    """
+
+    ids: Sequence[str]
+    vectors: Float[Tensor, "rows dim"]
+    documents: Sequence[str]
+    metadatas: Sequence[Mapping[str, Scalar]] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Check that all columns have the same length.
+
+        Raises:
+            StoreError: if they do not.
+        """
+        lengths = {len(self.ids), len(self.vectors), len(self.documents), len(self.metadatas)}
+        if len(lengths) > 1:
+            raise StoreError(f"rows need as many ids as vectors, documents and metadatas, got {sorted(lengths)}")
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.ids)
+
+
+class Store:
+    """An open Chroma store.
+
+    A store holds named collections. `read`, `upsert`, `delete` and `count` work on one at once; `stage`, `commit`
+    and `settle` replace a whole collection so that whoever is killed in between leaves the old or the new one.
+
+    Example:
+        >>> import tempfile, torch
+        >>> rows = Rows(ids=["a"], vectors=torch.eye(3)[:1], documents=["one"], metadatas=[{"n": 1}])
+        >>> with Store.open(tempfile.mkdtemp()) as store:
+        ...     store.stage("words", rows, generation=1)
+        ...     store.commit("words", generation=1)
+        ...     store.read("words").documents
+        ['one']
+    """
+
+    def __init__(self, client: Any, location: str) -> None:
+        """Wrap a connected Chroma client; use `Store.open`."""
+        self._client = client
+        self.location = location
+        with self._failing("ask for the largest batch"):
+            self._batch = int(client.get_max_batch_size())
+
+    @classmethod
+    def open(cls, location: str | Path) -> Self:
+        """Open the store at a directory (created if missing) or at the address of a Chroma server.
+
+        Args:
+            location: a directory, or "http://host:port" (or https; the port is 8000 unless given).
+
+        Raises:
+            StoreError: if the directory cannot be used or the server does not answer.
+        """
+        logging.getLogger("chromadb").setLevel(logging.ERROR)
+        text = str(location)
+        if re.match(r"[a-z]+://", text):
+            return cls(_connect(text), text)
+        path = Path(location).expanduser().resolve()
+        return cls(_open_directory(path), str(path))
+
+    def close(self) -> None:
+        """Let go of the directory or the connection; a second call does nothing."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def __enter__(self) -> Self:
+        """Return the store itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the store."""
+        self.close()
+
+    def count(self, name: str) -> int:
+        """Return how many rows a collection has.
+
+        Raises:
+            StoreError: if there is no such collection or the store fails.
+        """
+        with self._failing(f"count {name!r}"):
+            return int(self._existing(name).count())
+
+    def read(self, name: str) -> Rows:
+        """Return all rows of a collection, sorted by id; vectors have the very bits that were written.
+
+        Raises:
+            StoreError: if there is no such collection or the store fails.
+        """
+        with self._failing(f"read {name!r}"):
+            collection = self._existing(name)
+            pages = [self._page(collection, start) for start in range(0, collection.count(), self._batch)]
+        ids = [row_id for page in pages for row_id in page["ids"]]
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        documents = [document or "" for page in pages for document in page["documents"]]
+        metadatas = [metadata or {} for page in pages for metadata in page["metadatas"]]
+        vectors = np.concatenate([page["embeddings"] for page in pages]) if pages else np.empty((0, 0))
+        return Rows(
+            ids=[ids[row] for row in order],
+            vectors=torch.from_numpy(vectors[order].astype(np.float32)),
+            documents=[documents[row] for row in order],
+            metadatas=[metadatas[row] for row in order],
+        )
+
+    def upsert(self, name: str, rows: Rows) -> None:
+        """Write rows into a collection (created if missing); a row whose id exists is replaced.
+
+        Raises:
+            StoreError: if a vector is not a unit vector or the store fails.
+        """
+        with self._failing(f"write to {name!r}"):
+            collection = self._find(name) or self._create(name, {})
+            self._write(collection, rows)
+
+    def delete(self, name: str, ids: Sequence[str]) -> None:
+        """Delete the rows with these ids; ids that are not there are passed over.
+
+        Raises:
+            StoreError: if there is no such collection or the store fails.
+        """
+        with self._failing(f"delete from {name!r}"):
+            collection = self._existing(name)
+            for start in range(0, len(ids), self._batch):
+                collection.delete(ids=list(ids[start : start + self._batch]))
+
+    def generation(self, name: str) -> Generation | None:
+        """Return the generation of a collection that was committed whole, None if there is none.
+
+        Raises:
+            StoreError: if the store fails.
+        """
+        with self._failing(f"look for {name!r}"):
+            return _generation(self._find(name))
+
+    def stage(self, name: str, rows: Rows, generation: Generation) -> None:
+        """Write the next generation of a collection beside the present one, which stays as it is.
+
+        Raises:
+            StoreError: if a vector is not a unit vector or the store fails.
+        """
+        with self._failing(f"stage {name!r}"):
+            self._drop(name + NEXT)
+            staged = self._create(name + NEXT, {"staging": True})
+            self._write(staged, rows)
+            staged.modify(metadata={"generation": generation, "complete": len(rows)})
+
+    def commit(self, name: str, generation: Generation) -> None:
+        """Put the staged collection of this generation in the place of the present one.
+
+        Raises:
+            StoreError: if this generation was not staged to its end, or the store fails.
+        """
+        with self._failing(f"commit {name!r}"):
+            staged = self._find(name + NEXT)
+            complete = staged is not None and staged.count() == (staged.metadata or {}).get("complete")
+            if staged is None or not complete or _generation(staged) != generation:
+                raise StoreError(
+                    f"{self.location} has no whole collection {name!r} of generation {generation!r} (it has "
+                    f"{_generation(self._find(name))!r}); restore the store from a copy, or train the brain again"
+                )
+            self._drop(name)
+            staged.modify(name=name)
+
+    def settle(self, name: str, generation: Generation) -> None:
+        """Finish or undo what a killed writer left: afterwards `name` has this generation and nothing is staged.
+
+        Args:
+            name: the collection.
+            generation: the one that the brain's manifest calls valid.
+
+        Raises:
+            StoreError: if neither the collection nor its staged successor has this generation.
+        """
+        if self.generation(name) != generation:
+            self.commit(name, generation)
+        with self._failing(f"settle {name!r}"):
+            self._drop(name + NEXT)
+
+    def _create(self, name: str, metadata: dict[str, Scalar]) -> Collection:
+        created: Collection = self._client.create_collection(
+            name, configuration=_SPACE, metadata=metadata or None, embedding_function=None
+        )
+        return created
+
+    def _find(self, name: str) -> Collection | None:
+        try:
+            found: Collection = self._client.get_collection(name, embedding_function=None)
+        except NotFoundError:
+            return None
+        return found
+
+    def _existing(self, name: str) -> Collection:
+        found = self._find(name)
+        if found is None:
+            raise StoreError(f"{self.location} has no collection {name!r}; is this the store of the brain?")
+        return found
+
+    def _drop(self, name: str) -> None:
+        with suppress(NotFoundError):
+            self._client.delete_collection(name)
+
+    def _page(self, collection: Collection, start: int) -> Any:
+        return collection.get(
+            include=["embeddings", "documents", "metadatas"], limit=self._batch, offset=start
+        )
+
+    def _write(self, collection: Collection, rows: Rows) -> None:
+        vectors = rows.vectors.detach().cpu().to(torch.float32)
+        norms = vectors.norm(dim=-1)
+        if bool(((norms - 1).abs() > _UNIT_TOLERANCE).any()) or not bool(norms.isfinite().all()):
+            worst = rows.ids[int((norms - 1).abs().nan_to_num(torch.inf).argmax())]
+            raise StoreError(f"row {worst!r} is not a unit vector; divide vectors by their norm first")
+        for start in range(0, len(rows), self._batch):
+            part = slice(start, start + self._batch)
+            collection.upsert(
+                ids=list(rows.ids[part]),
+                embeddings=vectors[part].numpy(),
+                documents=list(rows.documents[part]),
+                metadatas=[dict(metadata) for metadata in rows.metadatas[part]],
+            )
+
+    @contextmanager
+    def _failing(self, action: str) -> Iterator[None]:
+        """Turn whatever Chroma raises inside into one clear line."""
+        if self._client is None:
+            raise StoreError(f"cannot {action}: the store {self.location} is closed; open it again")
+        try:
+            yield
+        except _FAILURES as error:
+            raise _explain(self.location, action, error) from error
+
+
+def _generation(collection: Collection | None) -> Generation | None:
+    generation: Generation | None = None if collection is None else (collection.metadata or {}).get("generation")
+    return generation
+
+
+def _settings() -> Settings:
+    # A stray .env in the working directory must not change where or how memories are kept.
+    return Settings(_env_file=None, anonymized_telemetry=False)  # type: ignore[call-arg]
+
+
+def _connect(url: str) -> Any:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 8000
+    except ValueError as error:
+        raise StoreError(f"cannot read the address {url!r} ({error}); write it as http://host:port") from error
+    if parts.scheme not in ("http", "https") or not host or parts.path.strip("/"):
+        raise StoreError(f"cannot read the address {url!r}; write it as http://host:port")
+    try:
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+        return chromadb.HttpClient(host, port, ssl=parts.scheme == "https", settings=_settings())
+    except _FAILURES as error:
+        raise _explain(url, "connect", error) from error
+
+
+def _open_directory(path: Path) -> Any:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        return chromadb.PersistentClient(path, settings=_settings())
+    except _FAILURES as error:
+        raise _explain(str(path), "open", error) from error
+
+
+def _sweep(path: Path) -> None:
+    """Remove the index folders of deleted collections: Chroma forgets the rows but leaves the folders."""
+    database = path / "chroma.sqlite3"
+    if not database.is_file():
+        return
+    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
+    try:
+        known = {row[0] for row in connection.execute("SELECT id FROM segments")}
+    finally:
+        connection.close()
+    for folder in path.iterdir():
+        if _SEGMENT.fullmatch(folder.name) and folder.name not in known:
+            shutil.rmtree(folder)
+
+
+def _explain(location: str, action: str, error: Exception) -> StoreError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if location.startswith(("http://", "https://")):
+        remedy = "is the Chroma server running there? start it with: chroma run --path DIRECTORY"
+    else:
+        remedy = "check that the directory is yours to write, is not damaged, and that the disk has room"
+    return StoreError(f"cannot {action} in the store {location}: {reason}; {remedy}")

@@ -1,0 +1,179 @@
+"""The training loop: optimisers, schedule, held-out loss, best state, exact resume.
+
+It must not know about files, progress bars or signals; those are told to it as callbacks.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from engram_model.config import TrainingConfig
+from engram_model.corpus import Corpus
+from engram_model.evaluation import held_out_loss
+from engram_model.muon import Muon
+from engram_model.objective import Learner, step_loss
+
+FINAL_RATE = 0.02
+SURPRISE_UNTIL = 0.67
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One optimiser step: loss in nats a word, words seen so far in all, seconds spent so far in all."""
+
+    step: int
+    total_steps: int
+    epoch: int
+    loss: float
+    words: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """The held-out loss (nats a word) after an epoch, and whether it is the best so far."""
+
+    epoch: int
+    held_out: float
+    best: bool
+
+
+@dataclass
+class Progress:
+    """Where training stands: everything countable that a resumed run needs."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    total_steps: int = 0
+    seconds: float = 0.0
+    words: int = 0
+    best: float = float("inf")
+    since_best: int = 0
+    history: list[float] = field(default_factory=list)
+
+
+def rate_factor(step: int, total: int, warmup: int) -> float:
+    """Linear warm-up over `warmup` steps, then linear decay to 2 % of the peak at the last step."""
+    warmup = min(warmup, max(1, total // 10))
+    if step < warmup:
+        return (step + 1) / warmup
+    return FINAL_RATE + (1.0 - FINAL_RATE) * max(0.0, (total - step) / max(1, total - warmup))
+
+
+def build_optimizers(learner: Learner, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the blocks, AdamW without decay for tables, gates, gains, biases and scale."""
+    matrices = [p for p in learner.brain.blocks.parameters() if p.ndim == 2]
+    chosen = {id(p) for p in matrices}
+    rest = [p for p in learner.parameters() if id(p) not in chosen]
+    return [
+        Muon(matrices, lr=config.muon_rate, momentum=0.95, weight_decay=config.weight_decay),
+        torch.optim.AdamW(rest, lr=config.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+class Trainer:
+    """Trains a learner on a corpus; stops when asked, and goes on from there to the same numbers.
+
+    Args:
+        learner: Brain, word vectors, resting levels and phrase gate.
+        corpus: Texts to learn.
+        held_out: Texts kept back, or None to train without looking.
+        config: How to train.
+        epochs: Passes over the corpus.
+        loops: A fixed number of loops, or None for the full number.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        corpus: Corpus,
+        held_out: Corpus | None,
+        config: TrainingConfig,
+        epochs: int,
+        loops: int | None = None,
+    ) -> None:
+        self.learner, self.corpus, self.held_out = learner, corpus, held_out
+        self.config, self.epochs, self.loops = config, epochs, loops
+        self.optimizers = build_optimizers(learner, config)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        learner.brain.noise.manual_seed(config.seed)
+        self.rows = max(1, config.batch_words // config.row_words)
+        self.steps_per_epoch = max(1, len(corpus) // config.row_words // self.rows)
+        self.progress = Progress(total_steps=epochs * self.steps_per_epoch)
+        self._epoch_start = self.generator.get_state()
+        self.best_state: dict[str, torch.Tensor] | None = None
+
+    def run(
+        self,
+        on_step: Callable[[StepReport], None] = lambda report: None,
+        on_epoch: Callable[[EpochReport], None] = lambda report: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train to the end. Returns False when `stop` asked to break off (the state can then be saved and restored)."""
+        state = self.progress
+        while state.step < state.total_steps and state.since_best < self.config.patience:
+            if not self._run_epoch(on_step, stop):
+                return False
+            state.epoch, state.batch = state.epoch + 1, 0
+            if self.held_out is not None:
+                on_epoch(self._judge())
+        if self.best_state is not None:
+            self.learner.load_state_dict(self.best_state)
+        return True
+
+    def _run_epoch(self, on_step: Callable[[StepReport], None], stop: Callable[[], bool]) -> bool:
+        state = self.progress
+        if state.batch == 0:
+            self._epoch_start = self.generator.get_state()
+        self.generator.set_state(self._epoch_start)
+        self.learner.train()
+        for number, batch in enumerate(self.corpus.shuffled(self.generator, self.rows, self.config.row_words)):
+            if number < state.batch:
+                continue
+            if stop():
+                return False
+            began = time.perf_counter()
+            loss = self._step(batch)
+            state.seconds += time.perf_counter() - began
+            state.step, state.batch, state.words = state.step + 1, number + 1, state.words + batch.inputs.numel()
+            on_step(StepReport(state.step, state.total_steps, state.epoch, loss, state.words, state.seconds))
+            if state.step >= state.total_steps:
+                break
+        return True
+
+    def _step(self, batch: Any) -> float:
+        state, config = self.progress, self.config
+        factor = rate_factor(state.step, state.total_steps, config.warmup_steps)
+        for optimizer, rate in zip(self.optimizers, (config.muon_rate, config.adam_rate), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+        done = state.step / max(1, state.total_steps)
+        strength = config.surprise_strength * max(0.0, 1.0 - done / SURPRISE_UNTIL)
+        loss = step_loss(self.learner, batch, self.loops, strength, config.surprise_clip)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.learner.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return float(loss.last)
+
+    def _judge(self) -> EpochReport:
+        assert self.held_out is not None
+        loss = held_out_loss(self.learner, self.held_out, self.loops)
+        state = self.progress
+        state.history.append(loss)
+        better = loss < state.best
+        state.since_best = 0 if better else state.since_best + 1
+        if better:
+            state.best = loss
+            self.best_state = copy.deepcopy(self.learner.state_dict())
+        return EpochReport(state.epoch, loss, better)
