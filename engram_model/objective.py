@@ -23,6 +23,8 @@ from engram_model.sources import PhraseGate, blend
 # valid answers at a third of the cost.
 EARLY_SHARE = 0.25
 EARLY_WEIGHT = 0.25
+LONGEST_ROW = 1024
+BATCH_WORDS = 4096
 
 
 class Learner(nn.Module):
@@ -103,3 +105,16 @@ def step_loss(learner: Learner, batch: Batch, loops: int | None, strength: float
         total = total + EARLY_WEIGHT * early.mean()
         halt = halt + halt_loss(output.gains[loop][rows], early, final[rows])
     return StepLoss(total + halt, final.mean().detach(), halt.detach())
+
+
+@torch.no_grad()
+def held_out_loss(learner: Learner, corpus: Corpus, loops: int | None = None) -> float:
+    """Mean loss, in nats a word, on whole texts, each word predicted from its own text only."""
+    learner.eval()
+    config, vectors = learner.brain.config, learner.unit_vectors()
+    total, count = 0.0, 0
+    for batch, places in corpus.whole_texts(LONGEST_ROW, config.context_size, BATCH_WORDS):
+        output = learner.brain(batch.inputs, vectors, segments=batch.segments, loops=loops or config.max_ponder)
+        losses = learner.losses(output.states[-1], batch, vectors)[places >= 0]
+        total, count = total + float(losses.double().sum()), count + len(losses)
+    return total / count

@@ -8,9 +8,8 @@ import re
 import shutil
 import socket
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -22,12 +21,10 @@ import torch
 from chromadb.api.models.Collection import Collection
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
-from jaxtyping import Float
-from torch import Tensor
 
 from engram_model.errors import StoreError
+from engram_model.rows import Rows, Scalar
 
-Scalar = str | int | float | bool
 Generation = int | str
 
 NEXT = ".next"
@@ -37,51 +34,18 @@ CONNECT_SECONDS = 5.0
 """How long a server may take to accept a connection before it counts as not there."""
 
 _SPACE = {"hnsw": {"space": "ip"}}
-"""Inner product. For unit vectors 1 - <a, b> is the cosine distance, and the vectors come back bit for bit;
-Chroma's own "cosine" space divides every vector by its norm again and returns other bits than it was given."""
+"""Inner product. For unit vectors 1 - <a, b> is the cosine distance, and they come back bit for bit; Chroma's
+own "cosine" space divides every vector by its norm again and returns other bits than it was given."""
 
-_UNIT_TOLERANCE = 1e-3
 _FAILURES = (ChromaError, httpx.HTTPError, OSError, ValueError, sqlite3.Error)
 _SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """Rows of a collection, sorted by id when they were read.
-
-    Attributes:
-        ids: one string a row, each once.
-        vectors: unit vectors (float32), one a row.
-        documents: what a person reads beside the vector; may be empty.
-        metadatas: names to strings, numbers or truth values, at least one a row. Numbers must be finite
-            (Chroma drops an infinite one silently) and may come back one unit in the 53rd bit away.
-    """
-
-    ids: Sequence[str]
-    vectors: Float[Tensor, "rows dim"]
-    documents: Sequence[str]
-    metadatas: Sequence[Mapping[str, Scalar]] = field(repr=False)
-
-    def __post_init__(self) -> None:
-        """Check that all columns have the same length.
-
-        Raises:
-            StoreError: if they do not.
-        """
-        lengths = {len(self.ids), len(self.vectors), len(self.documents), len(self.metadatas)}
-        if len(lengths) > 1:
-            raise StoreError(f"rows need as many ids as vectors, documents and metadatas, got {sorted(lengths)}")
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.ids)
 
 
 class Store:
     """An open Chroma store.
 
-    A store holds named collections. `read`, `upsert`, `delete` and `count` work on one at once; `stage`, `commit`
-    and `settle` replace a whole collection so that whoever is killed in between leaves the old or the new one.
+    A store holds named collections. `read`, `upsert`, `delete` and `count` work on one at once; `stage`,
+    `commit` and `settle` replace one whole: who is killed in between leaves the old or the new.
 
     Example:
         >>> import tempfile, torch
@@ -165,7 +129,7 @@ class Store:
         """Write rows into a collection (created if missing); a row whose id exists is replaced.
 
         Raises:
-            StoreError: if a vector is not a unit vector or the store fails.
+            StoreError: if the store fails.
         """
         with self._failing(f"write to {name!r}"):
             collection = self._find(name) or self._create(name, {})
@@ -195,7 +159,7 @@ class Store:
         """Write the next generation of a collection beside the present one, which stays as it is.
 
         Raises:
-            StoreError: if a vector is not a unit vector or the store fails.
+            StoreError: if the store fails.
         """
         with self._failing(f"stage {name!r}"):
             self._drop(name + NEXT)
@@ -213,15 +177,16 @@ class Store:
             staged = self._find(name + NEXT)
             complete = staged is not None and staged.count() == (staged.metadata or {}).get("complete")
             if staged is None or not complete or _generation(staged) != generation:
+                present = _generation(self._find(name))
                 raise StoreError(
-                    f"{self.location} has no whole collection {name!r} of generation {generation!r} (it has "
-                    f"{_generation(self._find(name))!r}); restore the store from a copy, or train the brain again"
+                    f"{self.location} has {name!r} of generation {present!r}, the brain is {generation!r}; "
+                    "restore brain and store from copies of one time, or train the brain again"
                 )
             self._drop(name)
             staged.modify(name=name)
 
     def settle(self, name: str, generation: Generation) -> None:
-        """Finish or undo what a killed writer left: afterwards `name` has this generation and nothing is staged.
+        """Finish or undo what a killed writer left: then `name` has this generation and nothing is staged.
 
         Args:
             name: the collection.
@@ -264,16 +229,12 @@ class Store:
         )
 
     def _write(self, collection: Collection, rows: Rows) -> None:
-        vectors = rows.vectors.detach().cpu().to(torch.float32)
-        norms = vectors.norm(dim=-1)
-        if bool(((norms - 1).abs() > _UNIT_TOLERANCE).any()) or not bool(norms.isfinite().all()):
-            worst = rows.ids[int((norms - 1).abs().nan_to_num(torch.inf).argmax())]
-            raise StoreError(f"row {worst!r} is not a unit vector; divide vectors by their norm first")
+        vectors = rows.vectors.detach().cpu().to(torch.float32).numpy()
         for start in range(0, len(rows), self._batch):
             part = slice(start, start + self._batch)
             collection.upsert(
                 ids=list(rows.ids[part]),
-                embeddings=vectors[part].numpy(),
+                embeddings=vectors[part],
                 documents=list(rows.documents[part]),
                 metadatas=[dict(metadata) for metadata in rows.metadatas[part]],
             )
@@ -290,7 +251,9 @@ class Store:
 
 
 def _generation(collection: Collection | None) -> Generation | None:
-    generation: Generation | None = None if collection is None else (collection.metadata or {}).get("generation")
+    if collection is None:
+        return None
+    generation: Generation | None = (collection.metadata or {}).get("generation")
     return generation
 
 
@@ -300,16 +263,18 @@ def _settings() -> Settings:
 
 
 def _connect(url: str) -> Any:
-    try:
-        parts = urlsplit(url)
+    parts = urlsplit(url)
+    with suppress(ValueError):  # of a port that is no number
         host, port = parts.hostname, parts.port or 8000
-    except ValueError as error:
-        raise StoreError(f"cannot read the address {url!r} ({error}); write it as http://host:port") from error
-    if parts.scheme not in ("http", "https") or not host or parts.path.strip("/"):
-        raise StoreError(f"cannot read the address {url!r}; write it as http://host:port")
+        if parts.scheme in ("http", "https") and host and not parts.path.strip("/"):
+            return _reach(url, host, port)
+    raise StoreError(f"cannot read the address {url!r}; write it as http://host:port")
+
+
+def _reach(url: str, host: str, port: int) -> Any:
     try:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
-        return chromadb.HttpClient(host, port, ssl=parts.scheme == "https", settings=_settings())
+        return chromadb.HttpClient(host, port, ssl=url.startswith("https"), settings=_settings())
     except _FAILURES as error:
         raise _explain(url, "connect", error) from error
 

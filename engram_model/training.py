@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -16,9 +16,8 @@ from torch import nn
 
 from engram_model.config import TrainingConfig
 from engram_model.corpus import Corpus
-from engram_model.evaluation import held_out_loss
 from engram_model.muon import Muon
-from engram_model.objective import Learner, step_loss
+from engram_model.objective import Learner, held_out_loss, step_loss
 
 FINAL_RATE = 0.02
 SURPRISE_UNTIL = 0.67
@@ -122,6 +121,7 @@ class Trainer:
         while state.step < state.total_steps and state.since_best < self.config.patience:
             if not self._run_epoch(on_step, stop):
                 return False
+            self._epoch_start = self.generator.get_state()
             state.epoch, state.batch = state.epoch + 1, 0
             if self.held_out is not None:
                 on_epoch(self._judge())
@@ -131,8 +131,6 @@ class Trainer:
 
     def _run_epoch(self, on_step: Callable[[StepReport], None], stop: Callable[[], bool]) -> bool:
         state = self.progress
-        if state.batch == 0:
-            self._epoch_start = self.generator.get_state()
         self.generator.set_state(self._epoch_start)
         self.learner.train()
         for number, batch in enumerate(self.corpus.shuffled(self.generator, self.rows, self.config.row_words)):
@@ -165,6 +163,35 @@ class Trainer:
         for optimizer in self.optimizers:
             optimizer.step()
         return float(loss.last)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the next step depends on: weights, optimisers, random states, counters, best weights."""
+        return {
+            "learner": self.learner.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "epoch_start": self._epoch_start,
+            "noise": self.learner.brain.noise.get_state(),
+            "progress": asdict(self.progress),
+            "best_state": self.best_state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on exactly where `state_dict` was taken."""
+        self.learner.load_state_dict(state["learner"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self._epoch_start = state["epoch_start"]
+        self.generator.set_state(self._epoch_start)
+        self.learner.brain.noise.set_state(state["noise"])
+        self.progress = Progress(**state["progress"])
+        self.best_state = state["best_state"]
+
+    def limit_seconds(self, seconds: float) -> None:
+        """Shorten the schedule to what fits into the time left, at the speed seen so far."""
+        state = self.progress
+        if state.step:
+            affordable = int(state.step * seconds / max(state.seconds, 1e-9))
+            state.total_steps = max(state.step + 1, min(state.total_steps, affordable))
 
     def _judge(self) -> EpochReport:
         assert self.held_out is not None

@@ -1,0 +1,135 @@
+"""After training: sets when to halt and how far to believe episodes, on text the brain has not learned.
+
+It must not know how the brain was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engram_model.mind import Mind
+from engram_model.pondering import calibrate_threshold
+from engram_model.reading import Reading, predictions, read, target_log_probs
+from engram_model.recall import EpisodeGate, Recalled, gate_features
+from engram_model.text import USER_ID
+
+MAX_COST = 0.005
+MOST_WORDS = 20_000
+STEPS = 300
+BATCH = 2048
+RATE = 0.02
+
+
+def losses_of_loops(mind: Mind, reading: Reading) -> Float[Tensor, "words loops"]:
+    """Loss of each word, in nats, had the brain stopped after each loop."""
+    assert reading.every_state is not None
+    losses = []
+    for state in reading.every_state:
+        at_loop = Reading(
+            reading.targets, state, reading.loops, reading.gate, reading.gains, None, reading.suffixes, reading.contexts
+        )
+        losses.append(-target_log_probs(mind, at_loop))
+    return torch.stack(losses, dim=1)
+
+
+def set_halting(mind: Mind, texts: Sequence[Sequence[int]]) -> float:
+    """Set the halt gate's threshold so that halting costs at most half a percent of perplexity; returns the mean loops."""
+    most = mind.brain.config.max_ponder
+    if most == 1:
+        return 1.0
+    reading = read(mind, first_words(texts, MOST_WORDS), loops=most, every_loop=True)
+    threshold, loops = calibrate_threshold(reading.gains.double(), losses_of_loops(mind, reading), MAX_COST)
+    mind.brain.halt.threshold.fill_(threshold)
+    return loops
+
+
+def first_words(texts: Sequence[Sequence[int]], words: int) -> list[Sequence[int]]:
+    """The first texts, up to about so many words."""
+    found: list[Sequence[int]] = []
+    for text in texts:
+        if words <= 0:
+            break
+        found.append(text[:words])
+        words -= len(text)
+    return found
+
+
+def exchanges(texts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Dialogues cut before each turn of the user, so that what was told earlier can be known from memory only."""
+    pieces: list[list[int]] = []
+    for text in texts:
+        starts = [place for place, word in enumerate(text) if word == USER_ID] or [0]
+        starts = starts if starts[0] == 0 else [0, *starts]
+        bounds = zip(starts, [*starts[1:], len(text)], strict=True)
+        pieces.extend([int(word) for word in text[begin:end]] for begin, end in bounds)
+    return pieces
+
+
+def _examples(mind: Mind, reading: Reading) -> dict[str, Tensor]:
+    """What the gate needs of each word of a reading that remembers all it has read."""
+    parts: list[dict[str, Tensor]] = []
+    everything = torch.ones(len(reading), dtype=torch.bool)
+    for rows, prediction in predictions(mind, reading, remember=everything):
+        if prediction.recalled is None or prediction.recalled.words.shape[1] < 2:
+            continue
+        phrases = prediction.phrase_probs
+        base = prediction.brain_probs
+        if phrases is not None:
+            share = prediction.shares[:, 1] / prediction.shares[:, :2].sum(-1).clamp(min=1e-9)
+            base = torch.lerp(base, phrases, share[:, None])
+        found = prediction.recalled
+        part = {
+            "words": found.words, "similarity": found.similarity, "matched": found.matched,
+            "base": base.gather(1, found.words), "entropy": -torch.special.xlogy(base, base).sum(-1),
+            "target": reading.targets[rows], "state": reading.states[rows],
+            "log_base": base.gather(1, reading.targets[rows, None])[:, 0].clamp(min=1e-30).log(),
+        }
+        parts.append(part)
+    widest = max((part["words"].shape[1] for part in parts), default=0)
+    parts = [part for part in parts if part["words"].shape[1] == widest]
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def fit_episode_gate(mind: Mind, texts: Sequence[Sequence[int]], generator: torch.Generator) -> None:
+    """Fit the weights and the share of recalled episodes by maximum likelihood on text read for the first time.
+
+    The texts are read twice: as they are, and with dialogues cut into exchanges, so that the gate learns both
+    what recall adds to the context and what it is worth without it.
+    """
+    chosen = first_words(texts, MOST_WORDS)
+    readings = [chosen]
+    if any(USER_ID in text for text in chosen):
+        readings.append(exchanges(chosen))
+    examples = [_examples(mind, read(mind, part)) for part in readings]
+    examples = [example for example in examples if example]
+    if not examples:
+        return
+    width = min(example["words"].shape[1] for example in examples)
+    examples = [e for e in examples if e["words"].shape[1] == width]
+    data = {name: torch.cat([example[name] for example in examples]) for name in examples[0]}
+    gate = mind.episode_gate.train()
+    optimizer = torch.optim.AdamW(gate.parameters(), lr=RATE, weight_decay=1e-2)
+    for step in range(STEPS):
+        optimizer.param_groups[0]["lr"] = RATE * (1.0 - step / STEPS)
+        batch = torch.randint(len(data["target"]), (min(BATCH, len(data["target"])),), generator=generator)
+        loss = _gate_loss(gate, {name: value[batch] for name, value in data.items()}, mind.vocabulary.vectors)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    gate.eval()
+
+
+def _gate_loss(gate: EpisodeGate, data: dict[str, Tensor], vectors: Float[Tensor, "words dim"]) -> Float[Tensor, ""]:
+    recalled = Recalled(data["words"], data["words"], data["similarity"], data["matched"])
+    weights = gate.weights(recalled)
+    features = gate_features(recalled, weights, data["base"], data["entropy"], data["state"], vectors)
+    logit = gate.share_logit(features)
+    named = (weights * (data["words"] == data["target"][:, None])).sum(-1).clamp(min=1e-12)
+    log_share, log_rest = torch.nn.functional.logsigmoid(logit), torch.nn.functional.logsigmoid(-logit)
+    return -torch.logaddexp(log_rest + data["log_base"], log_share + named.log()).mean()
+
+

@@ -1,0 +1,200 @@
+"""The one sampler: reads words into a cache, predicts the next one, draws it, and says how it came about.
+
+It must not know about conversations, files or screens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engram_model.brain import BrainOutput, Cache, concept
+from engram_model.config import GenerationConfig
+from engram_model.episodes import EpisodicMemory
+from engram_model.mind import Mind, Prediction, phrase_view, predict
+from engram_model.recall import SUFFIX, recall_one
+from engram_model.text import END_ID, SPECIALS, UNK_ID
+
+CANDIDATES = 5
+NEAREST = 3
+PHRASE_REACH = 8
+
+
+@dataclass(frozen=True)
+class RecalledEpisode:
+    """An episode that came to mind: its id, the word it names, its share, its cosine and the length of the common phrase."""
+
+    id: str
+    word: str
+    weight: float
+    similarity: float
+    matched: int
+
+
+@dataclass(frozen=True)
+class Thought:
+    """One word and how it came about.
+
+    Attributes:
+        word: The word, folded.
+        probability: Its probability at temperature 1, before the cut to the best `top_k`.
+        candidates: The five best words with their probabilities.
+        surprise: -ln(probability), in nats.
+        loops: Loops the brain pondered.
+        gate: How far the EngramModule's gate was open, 0 to 1.
+        shares: Share of brain, phrase memory and episodes in the whole prediction.
+        credit: Who spoke: share of each source in the probability of this word.
+        recalled: Episodes that came to mind, best first.
+        nearest: Words whose vectors are nearest to the predicted concept, with their cosine.
+        key: The predicted concept vector, by which this moment can be remembered.
+    """
+
+    word: str
+    probability: float
+    candidates: tuple[tuple[str, float], ...]
+    surprise: float
+    loops: int
+    gate: float
+    shares: dict[str, float]
+    credit: dict[str, float]
+    recalled: tuple[RecalledEpisode, ...]
+    nearest: tuple[tuple[str, float], ...]
+    key: Float[Tensor, " dim"]
+
+    @property
+    def episode_share(self) -> float:
+        """Share of the episodes in the prediction."""
+        return self.shares["episode"]
+
+    @property
+    def spoken_by(self) -> str:
+        """The source with the largest share in this word."""
+        return max(self.credit, key=lambda source: self.credit[source])
+
+
+class Reader:
+    """Reads one conversation word by word and keeps the brain's keys and values, so that each word is read once.
+
+    Args:
+        mind: Who reads.
+        memory: Episodes to recall, or None.
+        config: Loops and switches of the memories.
+    """
+
+    def __init__(self, mind: Mind, memory: EpisodicMemory | None, config: GenerationConfig) -> None:
+        self.mind, self.memory, self.config = mind, memory, config
+        self.ids: list[int] = []
+        self.cache = Cache(mind.brain.config.context_size)
+        self._output: BrainOutput
+        self._read([END_ID])
+
+    @torch.no_grad()
+    def _read(self, ids: Sequence[int]) -> None:
+        self.mind.brain.eval()
+        self._output = self.mind.brain(
+            torch.tensor([list(ids)]),
+            self.mind.vocabulary.vectors,
+            loops=self.config.loops,
+            ngram=self.config.ngram,
+            cache=self.cache,
+        )
+
+    def hear(self, ids: Sequence[int]) -> list[Thought]:
+        """Read words that someone else chose; returns what was thought of each before it was known."""
+        thoughts = []
+        for word in ids:
+            thoughts.append(self.think(word))
+            self.advance(word)
+        return thoughts
+
+    def advance(self, word: int) -> None:
+        """Take in one more word."""
+        self.ids.append(word)
+        self._read([word])
+
+    def suffix(self) -> list[int]:
+        """Ids of the last four words, latest first, -1 where there are fewer."""
+        latest = self.ids[::-1][:SUFFIX]
+        return latest + [-1] * (SUFFIX - len(latest))
+
+    def predict(self) -> Prediction:
+        """The distribution of the next word at temperature 1, and who says what."""
+        state = self._output.state[:, -1]
+        phrases = recalled = None
+        if self.config.ngram and self.mind.phrases is not None:
+            phrases = phrase_view(self.mind, [self.ids[-PHRASE_REACH:]])
+        if self.config.episodes and self.memory is not None and len(self.memory):
+            recalled = recall_one(self.memory, concept(state)[0], self.suffix())
+        return predict(self.mind, state, phrases, recalled)
+
+    def think(self, word: int, prediction: Prediction | None = None) -> Thought:
+        """What was thought of `word` before it was taken in."""
+        prediction = prediction or self.predict()
+        state = self._output.state[0, -1]
+        probs = prediction.probs[0]
+        vocabulary = self.mind.vocabulary
+        best = probs.topk(min(CANDIDATES, len(probs)))
+        probability = float(probs[word])
+        return Thought(
+            word=vocabulary.decode([word])[0],
+            probability=probability,
+            candidates=tuple(zip(vocabulary.decode(best.indices), best.values.tolist(), strict=True)),
+            surprise=-math.log(max(probability, 1e-30)),
+            loops=int(self._output.loops[0, -1]),
+            gate=float(self._output.gate[0, -1]),
+            shares=dict(zip(("brain", "phrase", "episode"), prediction.shares[0].tolist(), strict=True)),
+            credit=prediction.credit(0, word),
+            recalled=self._recalled(prediction),
+            nearest=tuple(vocabulary.nearest(concept(state), NEAREST)),
+            key=concept(state).clone(),
+        )
+
+    def _recalled(self, prediction: Prediction) -> tuple[RecalledEpisode, ...]:
+        if prediction.recalled is None or prediction.weights is None or self.memory is None:
+            return ()
+        found = prediction.recalled
+        order = prediction.weights[0].topk(min(CANDIDATES, prediction.weights.shape[1])).indices.tolist()
+        return tuple(
+            RecalledEpisode(
+                self.memory.id_at(int(found.rows[0, place])),
+                self.mind.vocabulary.decode([int(found.words[0, place])])[0],
+                float(prediction.weights[0, place]),
+                float(found.similarity[0, place]),
+                int(found.matched[0, place]),
+            )
+            for place in order
+            if float(found.similarity[0, place]) > -1.5
+        )
+
+
+def draw(
+    probs: Float[Tensor, " words"], config: GenerationConfig, generator: torch.Generator, spoken_only: bool = True
+) -> int:
+    """Draw a word from softmax(log p / temperature) over the `top_k` best; <UNK> and the speakers' marks are never spoken."""
+    probs = probs.clone()
+    if spoken_only:
+        probs[[UNK_ID, *range(END_ID + 1, len(SPECIALS))]] = 0.0
+    count = min(config.top_k, len(probs)) if config.top_k else len(probs)
+    best = probs.topk(count)
+    scaled = (best.values.clamp(min=1e-30).log() / config.temperature).softmax(-1)
+    scaled = scaled.masked_fill(best.values <= 0, 0.0)
+    total = scaled.cumsum(-1)
+    place = int(torch.searchsorted(total, torch.rand((), generator=generator) * total[-1], right=True))
+    return int(best.indices[min(place, count - 1)])
+
+
+def speak(reader: Reader, config: GenerationConfig, generator: torch.Generator) -> Iterator[Thought]:
+    """Say words one by one until the end token (which is taken in, but not yielded) or `max_words`."""
+    for _ in range(config.max_words):
+        prediction = reader.predict()
+        word = draw(prediction.probs[0], config, generator)
+        thought = reader.think(word, prediction)
+        reader.advance(word)
+        if word == END_ID:
+            return
+        yield thought

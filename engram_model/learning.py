@@ -1,0 +1,276 @@
+"""From text files to a brain: prepares the lesson, trains, then sets halting and the episode gate on held-out text.
+
+It must not know about progress bars, signals or command lines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from engram_model.calibration import fit_episode_gate, set_halting
+from engram_model.config import BrainConfig, TrainingConfig
+from engram_model.corpus import Corpus
+from engram_model.engram import Engram, episode_keys, manifest_of
+from engram_model.episodes import EpisodicMemory
+from engram_model.errors import BrainError, ConfigError, TextError
+from engram_model.mind import Mind
+from engram_model.objective import Learner
+from engram_model.phrases import PhraseCounts
+from engram_model.reading import read, target_log_probs
+from engram_model.recall import EpisodeGate
+from engram_model.text import END_ID, count_words, read_text, texts, usual_forms
+from engram_model.training import EpochReport, StepReport, Trainer
+from engram_model.vocabulary import Vocabulary
+
+START_NORM = 0.1
+BASELINE_ORDER = 5
+FEWEST_TEXTS = 20
+FEWEST_WORDS = 20
+LONG_TEXT = 4096
+WORD_BUDGET = 3_000_000
+MOST_EPOCHS, FEWEST_EPOCHS = 40, 3
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Texts made ready to learn.
+
+    Attributes:
+        vocabulary: Words with their starting vectors.
+        norms: Length of each word's trainable vector.
+        learned: Word ids of the texts to learn.
+        held_out: Word ids of the texts kept back (may be empty).
+        phrases: Phrase counts of the texts to learn, for the baseline and the phrase memory.
+        fingerprint: Hash of the words in order; a run can be resumed only on the same.
+    """
+
+    vocabulary: Vocabulary
+    norms: Float[Tensor, " words"]
+    learned: list[np.ndarray]
+    held_out: list[np.ndarray]
+    phrases: PhraseCounts
+    fingerprint: str
+
+    def words(self) -> int:
+        """Number of words to learn."""
+        return sum(map(len, self.learned))
+
+
+def default_epochs(words: int) -> int:
+    """Passes over a text of so many words: a budget of 3 million words seen, at least 3 and at most 40 passes."""
+    return max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(WORD_BUDGET / max(1, words))))
+
+
+def split_held_out(
+    found: Sequence[list[str]], share: float, generator: torch.Generator
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Keep back a share of the texts, drawn at random; of fewer than 20 texts, the end of each."""
+    if not share:
+        return list(found), []
+    if len(found) < FEWEST_TEXTS:
+        cuts = [(text, len(text) - int(share * len(text))) for text in found]
+        return [text[:cut] for text, cut in cuts], [text[cut:] for text, cut in cuts if cut < len(text)]
+    order = torch.randperm(len(found), generator=generator).tolist()
+    wanted, kept = share * sum(map(len, found)), set()
+    for index in order:
+        if wanted <= 0:
+            break
+        kept.add(index)
+        wanted -= len(found[index])
+    return [t for i, t in enumerate(found) if i not in kept], [t for i, t in enumerate(found) if i in kept]
+
+
+def prepare(
+    paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, known: Vocabulary | None = None,
+    norms: Float[Tensor, " words"] | None = None,
+) -> Lesson:
+    """Read, split and count the texts.
+
+    Args:
+        paths: Text files.
+        brain: The shape of the brain.
+        training: How to train.
+        known: Vocabulary of a brain that learns on; its words keep ids and vectors, new words are added.
+        norms: Lengths of the known words' trainable vectors.
+
+    Raises:
+        TextError: if a file cannot be read or there is too little to learn from.
+    """
+    raw = [read_text(path) for path in paths]
+    found = [text for content in raw for text in texts(content, pretokenized=training.pretokenized)]
+    words = sum(map(len, found))
+    if words < FEWEST_WORDS:
+        names = ", ".join(str(path) for path in paths)
+        raise TextError(f"{names}: only {words} words; give at least {FEWEST_WORDS}, better some thousands")
+    generator = torch.Generator().manual_seed(training.seed)
+    learned, held_out = split_held_out(found, training.held_out, generator)
+    counted = count_words(learned)
+    if known is None:
+        forms = {} if training.pretokenized else usual_forms(raw)
+        rare = training.min_count if max(counted.values()) >= training.min_count else 1
+        vocabulary = Vocabulary.build(counted, dim=brain.embed_dim, generator=generator, min_count=rare, forms=forms)
+    else:
+        vocabulary = known
+        _add_new_words(vocabulary, counted, usual_forms(raw), training.min_count, generator)
+    lengths = torch.full((len(vocabulary),), START_NORM)
+    if norms is not None:
+        lengths[: len(norms)] = norms
+    ids = [vocabulary.encode(text).numpy() for text in learned]
+    return Lesson(
+        vocabulary,
+        lengths,
+        ids,
+        [vocabulary.encode(text).numpy() for text in held_out],
+        PhraseCounts.fit(ids, len(vocabulary), BASELINE_ORDER),
+        hashlib.sha256(b"".join(text.tobytes() + b"|" for text in ids)).hexdigest(),
+    )
+
+
+def _add_new_words(
+    vocabulary: Vocabulary, counted: dict[str, int], forms: dict[str, str], min_count: int, generator: torch.Generator
+) -> None:
+    for word, count in sorted(counted.items(), key=lambda item: (-item[1], item[0])):
+        if word not in vocabulary and count >= min_count:
+            direction = torch.randn(vocabulary.dim, generator=generator)
+            vocabulary.add(word, direction, count=count, form=forms.get(word))
+
+
+class Learning:
+    """One training run, from its lesson to a finished Engram; can be broken off, saved and resumed.
+
+    Args:
+        lesson: What to learn.
+        brain: The shape of the brain.
+        training: How to train.
+        start: A brain to go on from, or None for a fresh one.
+    """
+
+    def __init__(
+        self, lesson: Lesson, brain: BrainConfig, training: TrainingConfig, start: Engram | None = None
+    ) -> None:
+        self.lesson, self.config, self.training, self.start = lesson, brain, training, start
+        torch.manual_seed(training.seed)  # torch.nn initialises its layers from the global generator only
+        vocabulary = lesson.vocabulary
+        self.learner = Learner(brain, vocabulary.vectors, lesson.norms, _finite(vocabulary.resting))
+        if start is not None:
+            self.learner.brain.load_state_dict(start.mind.brain.state_dict())
+            self.learner.phrase_gate.load_state_dict(start.mind.phrase_gate.state_dict())
+        counted = lesson.phrases if brain.phrase_order else None
+        kept_back = counted.score_texts(lesson.held_out) if counted and lesson.held_out else None
+        held_out = Corpus(lesson.held_out, kept_back) if lesson.held_out else None
+        corpus = Corpus(lesson.learned, counted.leave_one_out(lesson.learned) if counted else None)
+        epochs = training.epochs or default_epochs(len(corpus))
+        self.trainer = Trainer(self.learner, corpus, held_out, training, epochs)
+        self.baseline = self._baseline()
+
+    def _baseline(self) -> float | None:
+        """Held-out perplexity of the modified Kneser-Ney 5-gram trained on the same words; None without held-out text."""
+        if not self.lesson.held_out:
+            return None
+        return self.lesson.phrases.perplexity(self.lesson.held_out)
+
+    def run(
+        self,
+        on_step: Callable[[StepReport], None] = lambda report: None,
+        on_epoch: Callable[[EpochReport], None] = lambda report: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Train to the end; False when `stop` asked to break off."""
+        return self.trainer.run(on_step, on_epoch, stop)
+
+    def state(self) -> dict[str, Any]:
+        """Everything a resumed run needs, as tensors, numbers and strings."""
+        return {
+            "fingerprint": self.lesson.fingerprint,
+            "brain": asdict(self.config),
+            "training": asdict(self.training),
+            "trainer": self.trainer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            BrainError: if it was saved on other text or with other settings.
+        """
+        if state["fingerprint"] != self.lesson.fingerprint:
+            raise BrainError("the text has changed since training was broken off; train anew without --resume")
+        if state["brain"] != asdict(self.config):
+            raise BrainError("the brain's settings differ from those of the broken-off run; give the same ones")
+        self.trainer.load_state_dict(state["trainer"])
+
+    def finish(self) -> Engram:
+        """The trained brain: halting and the episode gate set on held-out text, episodes re-keyed, figures measured."""
+        began = time.perf_counter()
+        mind = self.mind()
+        trial = self.lesson.held_out or self.lesson.learned[-FEWEST_TEXTS:]
+        set_halting(mind, trial)
+        fit_episode_gate(mind, trial, torch.Generator().manual_seed(self.training.seed))
+        figures = self.figures(mind, trial)
+        figures["seconds"] = round(self.trainer.progress.seconds + time.perf_counter() - began, 1)
+        manifest = manifest_of(self.config, self.training, self.lesson.fingerprint, figures)
+        memory = EpisodicMemory(mind.vocabulary.dim) if self.start is None else self.start.episodes
+        memory.relink(mind.vocabulary.ids)
+        memory.rekey(lambda found: episode_keys(mind, found))
+        finished = Engram(mind, memory, manifest)
+        if self.start is not None:
+            finished.store, finished.directory = self.start.store, self.start.directory
+        return finished
+
+    def mind(self) -> Mind:
+        """The mind as it stands."""
+        vocabulary = self.lesson.vocabulary
+        with torch.no_grad():
+            vocabulary.vectors = F.normalize(self.learner.table.double(), dim=-1).float()
+            vocabulary.resting = self.learner.resting.detach().clone()
+        norms = self.learner.table.detach().norm(dim=-1)
+        phrases = self.lesson.phrases if self.config.phrase_order else None
+        gate = EpisodeGate()
+        if self.start is not None:
+            gate.load_state_dict(self.start.mind.episode_gate.state_dict())
+        return Mind(self.learner.brain.eval(), vocabulary, phrases, self.learner.phrase_gate.eval(), gate, norms)
+
+    def figures(self, mind: Mind, held_out: Sequence[np.ndarray]) -> dict[str, Any]:
+        """What the table at the end of training shows."""
+        reading = read(mind, held_out)
+        progress = self.trainer.progress
+        surprise = -target_log_probs(mind, reading)
+        return {
+            "held_out_words": len(reading) if self.lesson.held_out else 0,
+            "perplexity": math.exp(float(surprise.mean())),
+            "kneser_ney_perplexity": self.baseline,
+            "mean_loops": float(reading.loops.float().mean()),
+            "parameters": sum(p.numel() for p in self.learner.brain.parameters()),
+            "vocabulary": len(mind.vocabulary),
+            "words": self.lesson.words(),
+            "epochs": progress.epoch,
+            "words_per_second": round(progress.words / max(progress.seconds, 1e-9)),
+        }
+
+
+def _finite(resting: Float[Tensor, " words"]) -> Float[Tensor, " words"]:
+    return resting.clamp(min=-30.0)
+
+
+def learn(
+    paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, start: Engram | None = None
+) -> Engram:
+    """Read, train, finish: the whole way in one call."""
+    if start is not None and start.mind.brain.config != brain:
+        raise ConfigError("a brain that learns on keeps its shape; leave the size settings out")
+    known, norms = (start.vocabulary, start.mind.norms) if start is not None else (None, None)
+    learning = Learning(prepare(paths, brain, training, known, norms), brain, training, start)
+    learning.run()
+    return learning.finish()

@@ -1,0 +1,141 @@
+"""A trained mind: brain, vocabulary and memories' gates together, and the one rule that turns a state into words.
+
+It must not know about files, conversations or how words are drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from engram_model.brain import Brain, concept
+from engram_model.head import word_logits
+from engram_model.phrases import PhraseCounts
+from engram_model.recall import EpisodeGate, Recalled, gate_features
+from engram_model.sources import PHRASE_FEATURES, PhraseGate
+from engram_model.vocabulary import Vocabulary
+
+SOURCES = ("brain", "phrase", "episode")
+
+
+@dataclass
+class Mind:
+    """Everything that a prediction needs.
+
+    Attributes:
+        brain: Turns words into states.
+        vocabulary: Words, unit vectors, resting levels.
+        phrases: Counted phrases, or None for a brain without them.
+        phrase_gate: Share of the phrase memory.
+        episode_gate: Weights and share of the recalled episodes.
+        norms: Length of each trained word vector (training goes on from there).
+    """
+
+    brain: Brain
+    vocabulary: Vocabulary
+    phrases: PhraseCounts | None
+    phrase_gate: PhraseGate
+    episode_gate: EpisodeGate
+    norms: Float[Tensor, " words"] = field(default_factory=lambda: torch.zeros(0))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The next word at each of n moments, and who says what.
+
+    Attributes:
+        probs: The blended distribution; sums to one over the vocabulary.
+        shares: Share of brain, phrase memory and episodes in the blend.
+        brain_probs: What the brain alone expects.
+        phrase_probs: What the phrase memory expects; None where it is off.
+        recalled: Episodes that came to mind; None where there are none.
+        weights: Share of each recalled episode among the episodes.
+    """
+
+    probs: Float[Tensor, "moments words"]
+    shares: Float[Tensor, "moments 3"]
+    brain_probs: Float[Tensor, "moments words"]
+    phrase_probs: Float[Tensor, "moments words"] | None
+    recalled: Recalled | None
+    weights: Float[Tensor, "moments k"] | None
+
+    def credit(self, moment: int, word: int) -> dict[str, float]:
+        """Who spoke: the posterior share of each source in one word, share * p_source(word) / p(word)."""
+        said = {"brain": float(self.shares[moment, 0] * self.brain_probs[moment, word])}
+        said["phrase"] = said["episode"] = 0.0
+        if self.phrase_probs is not None:
+            said["phrase"] = float(self.shares[moment, 1] * self.phrase_probs[moment, word])
+        if self.recalled is not None and self.weights is not None:
+            named = self.weights[moment][self.recalled.words[moment] == word].sum()
+            said["episode"] = float(self.shares[moment, 2] * named)
+        total = sum(said.values()) or 1.0
+        return {source: value / total for source, value in said.items()}
+
+
+def phrase_view(
+    mind: Mind, contexts: Sequence[Sequence[int]]
+) -> tuple[Float[Tensor, "moments words"], Float[Tensor, "moments features"]]:
+    """What the phrase memory expects after each context (the words of the text so far), and what it counted there."""
+    assert mind.phrases is not None
+    size = len(mind.vocabulary)
+    probs = np.empty((len(contexts), size), dtype=np.float32)
+    features = np.empty((len(contexts), PHRASE_FEATURES), dtype=np.float32)
+    for row, context in enumerate(contexts):
+        probs[row] = mind.phrases.distribution(context, vocab_size=size)
+        features[row] = mind.phrases.features(context)
+    return torch.from_numpy(probs), torch.from_numpy(features)
+
+
+@torch.no_grad()
+def predict(
+    mind: Mind,
+    states: Float[Tensor, "moments dim"],
+    phrases: tuple[Tensor, Tensor] | None = None,
+    recalled: Recalled | None = None,
+) -> Prediction:
+    """The one output rule: p = (1 - l_e) [(1 - l_p) p_brain + l_p p_phrase] + l_e p_episodes.
+
+    Args:
+        mind: Who predicts.
+        states: The brain's state at each moment.
+        phrases: `phrase_view` of the moments, or None to leave the counted phrases out.
+        recalled: Episodes that came to mind, or None to leave episodes out.
+    """
+    vectors, resting = mind.vocabulary.vectors, mind.vocabulary.resting
+    brain_probs = word_logits(concept(states), mind.brain.scale, vectors, resting).softmax(-1)
+    shares = torch.zeros(len(states), len(SOURCES))
+    shares[:, 0] = 1.0
+    base, phrase_probs = brain_probs, None
+    if phrases is not None:
+        phrase_probs = _without_removed(phrases[0], resting)
+        share = torch.sigmoid(mind.phrase_gate(states, phrases[1]))
+        base = torch.lerp(brain_probs, phrase_probs, share[:, None])
+        shares[:, 0], shares[:, 1] = 1.0 - share, share
+    if recalled is None or recalled.words.shape[1] == 0:
+        return Prediction(base, shares, brain_probs, phrase_probs, None, None)
+    weights = mind.episode_gate.weights(recalled)
+    entropy = -torch.special.xlogy(base, base).sum(-1)
+    at_recalled = base.gather(1, recalled.words)
+    features = gate_features(recalled, weights, at_recalled, entropy, states, vectors)
+    share = torch.sigmoid(mind.episode_gate.share_logit(features)) * (weights.sum(-1) > 0)
+    probs = (base * (1.0 - share[:, None])).scatter_add(1, recalled.words, share[:, None] * weights)
+    shares = torch.cat((shares[:, :2] * (1.0 - share[:, None]), share[:, None]), dim=1)
+    return Prediction(probs, shares, brain_probs, phrase_probs, recalled, weights)
+
+
+def _without_removed(
+    probs: Float[Tensor, "moments words"], resting: Float[Tensor, " words"]
+) -> Float[Tensor, "moments words"]:
+    removed = resting == -math.inf
+    if not removed.any():
+        return probs
+    probs = probs.masked_fill(removed, 0.0)
+    return probs / probs.sum(-1, keepdim=True)
+
+
