@@ -124,7 +124,7 @@ class Block(nn.Module):
         keys: Float[Tensor, "batch heads seen head_dim"],
         values: Float[Tensor, "batch heads seen head_dim"],
         angles: tuple[Tensor, Tensor],
-        mask: Bool[Tensor, "batch 1 time seen"] | None,
+        mask: Float[Tensor, "batch 1 time seen"] | None,
     ) -> Float[Tensor, "batch time dim"]:
         """One update of the residual stream.
 
@@ -133,7 +133,7 @@ class Block(nn.Module):
             keys: Turned keys of every word they may look at.
             values: The values beside those keys.
             angles: Rotary cosines and sines of the positions of x.
-            mask: True where a word may look; None lets it look everywhere (one word after its cache).
+            mask: 0 where a word may look, -inf elsewhere; None lets it look everywhere (one word after its cache).
         """
         query = rotate(rms_norm(self._split(self.query(rms_norm(x)))), *angles)
         seen = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=self.scale)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 
 from engram_model.attention import Block, Dropout, causal_mask, rms_norm, rotary_angles
 from engram_model.config import BrainConfig
+from engram_model.head import MAX_SCALE
 from engram_model.ngram import EngramModule
 from engram_model.pondering import HaltGate
 from engram_model.text import END_ID
 
-START_SCALE = 25.0
+START_SCALE = 4.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,11 @@ def last_three(
     return torch.stack(places[::-1], dim=-1)
 
 
+def _additive(mask: Bool[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """0 where a word may look, -inf elsewhere: attention takes this a third faster than truth values."""
+    return torch.zeros(mask.shape).masked_fill_(~mask, -math.inf)
+
+
 class Brain(nn.Module):
     """4 layers by default: layer 0 once, then the EngramModule, then the other layers 1 to `max_ponder` times.
 
@@ -117,8 +124,8 @@ class Brain(nn.Module):
 
     @property
     def scale(self) -> Float[Tensor, ""]:
-        """s, bounded so that exp never sees more than a few hundred whatever the gradient does."""
-        return self.log_scale.clamp(max=math.log(200.0)).exp()
+        """s, bounded so that exp stays within single precision whatever the gradient does."""
+        return self.log_scale.clamp(max=math.log(MAX_SCALE)).exp()
 
     def forward(
         self,
@@ -156,21 +163,21 @@ class Brain(nn.Module):
             cache.tail = (cache.tail + ids[0].tolist())[-2:]
         return output
 
-    def _mask(self, segments: Int[Tensor, "batch time"], cache: Cache | None) -> Bool[Tensor, "..."] | None:
+    def _mask(self, segments: Int[Tensor, "batch time"], cache: Cache | None) -> Float[Tensor, "..."] | None:
         window = self.config.context_size
         if cache is None:
-            return causal_mask(segments, window)
+            return _additive(causal_mask(segments, window))
         seen = min(cache.words, cache.window)
         time = segments.shape[1]
         if time == 1 and seen < window:
             return None
         distance = torch.arange(time)[:, None] + seen - torch.arange(seen + time)[None, :]
-        return ((distance >= 0) & (distance < window))[None, None]
+        return _additive(((distance >= 0) & (distance < window))[None, None])
 
     def _first_pass(
         self, layer: int, x: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None, cache: Cache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        block = self.blocks[layer]
+        block = cast(Block, self.blocks[layer])
         keys, values = block.remember(x, angles)
         if cache is not None:
             keys, values = cache.extend(layer, keys, values)

@@ -1,27 +1,31 @@
-"""After training: sets when to halt and how far to believe episodes, on text the brain has not learned.
+"""After training: sets when to halt and how far to believe each memory, on text the brain has not learned.
 
 It must not know how the brain was trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
+from engram_model.corpus import WordIds
 from engram_model.mind import Mind
 from engram_model.pondering import calibrate_threshold
 from engram_model.reading import Reading, predictions, read, target_log_probs
 from engram_model.recall import EpisodeGate, Recalled, gate_features
+from engram_model.sources import blend
 from engram_model.text import USER_ID
 
 MAX_COST = 0.005
 MOST_WORDS = 20_000
 STEPS = 300
+DECAY = 0.1
 BATCH = 2048
-RATE = 0.02
+RATE = 0.01
 
 
 def losses_of_loops(mind: Mind, reading: Reading) -> Float[Tensor, "words loops"]:
@@ -36,7 +40,7 @@ def losses_of_loops(mind: Mind, reading: Reading) -> Float[Tensor, "words loops"
     return torch.stack(losses, dim=1)
 
 
-def set_halting(mind: Mind, texts: Sequence[Sequence[int]]) -> float:
+def set_halting(mind: Mind, texts: Sequence[WordIds]) -> float:
     """Set the halt gate's threshold so that halting costs at most half a percent of perplexity; returns the mean loops."""
     most = mind.brain.config.max_ponder
     if most == 1:
@@ -47,9 +51,9 @@ def set_halting(mind: Mind, texts: Sequence[Sequence[int]]) -> float:
     return loops
 
 
-def first_words(texts: Sequence[Sequence[int]], words: int) -> list[Sequence[int]]:
+def first_words(texts: Sequence[WordIds], words: int) -> list[WordIds]:
     """The first texts, up to about so many words."""
-    found: list[Sequence[int]] = []
+    found: list[WordIds] = []
     for text in texts:
         if words <= 0:
             break
@@ -58,7 +62,7 @@ def first_words(texts: Sequence[Sequence[int]], words: int) -> list[Sequence[int
     return found
 
 
-def exchanges(texts: Sequence[Sequence[int]]) -> list[list[int]]:
+def exchanges(texts: Sequence[WordIds]) -> list[list[int]]:
     """Dialogues cut before each turn of the user, so that what was told earlier can be known from memory only."""
     pieces: list[list[int]] = []
     for text in texts:
@@ -67,6 +71,56 @@ def exchanges(texts: Sequence[Sequence[int]]) -> list[list[int]]:
         bounds = zip(starts, [*starts[1:], len(text)], strict=True)
         pieces.extend([int(word) for word in text[begin:end]] for begin, end in bounds)
     return pieces
+
+
+def calibrate(mind: Mind, texts: Sequence[WordIds], generator: torch.Generator) -> None:
+    """Set the phrase gate, the halt gate's threshold and the episode gate, in this order, on held-out text."""
+    fit_phrase_gate(mind, texts, generator)
+    set_halting(mind, texts)
+    fit_episode_gate(mind, texts, generator)
+
+
+def fit_phrase_gate(mind: Mind, texts: Sequence[WordIds], generator: torch.Generator) -> None:
+    """Fit the share of the counted phrases by maximum likelihood on text that neither brain nor counts have seen.
+
+    Blending during training, with leave-one-out counts, was tried and starves the brain: what phrases can say, it
+    then never learns.
+    """
+    if mind.phrases is None:
+        return
+    reading = read(mind, first_words(texts, MOST_WORDS), loops=mind.brain.config.max_ponder)
+    log_brain, log_phrase, features = [], [], []
+    for rows, prediction in predictions(mind, reading):
+        assert prediction.phrase_probs is not None
+        target = reading.targets[rows, None]
+        log_brain.append(prediction.brain_probs.gather(1, target)[:, 0].clamp(min=1e-30).log())
+        log_phrase.append(prediction.phrase_probs.gather(1, target)[:, 0].clamp(min=1e-30).log())
+        features.append(torch.from_numpy(np.stack([mind.phrases.features(c) for c in reading.contexts[rows]])))
+    data = {"brain": torch.cat(log_brain), "phrase": torch.cat(log_phrase), "features": torch.cat(features),
+            "state": reading.states}
+    gate = mind.phrase_gate
+
+    def loss(part: dict[str, Tensor]) -> Tensor:
+        return -blend(part["brain"], part["phrase"], gate(part["state"], part["features"])).mean()
+
+    _fit(gate, data, loss, generator)
+
+
+def _fit(
+    gate: nn.Module, data: dict[str, Tensor], loss: Callable[[dict[str, Tensor]], Tensor], generator: torch.Generator
+) -> None:
+    """AdamW on random batches with a rate that falls to zero."""
+    gate.train()
+    count = len(next(iter(data.values())))
+    optimizer = torch.optim.AdamW(gate.parameters(), lr=RATE, weight_decay=DECAY)
+    for step in range(STEPS):
+        optimizer.param_groups[0]["lr"] = RATE * (1.0 - step / STEPS)
+        batch = torch.randint(count, (min(BATCH, count),), generator=generator)
+        value = loss({name: column[batch] for name, column in data.items()})
+        optimizer.zero_grad()
+        value.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    gate.eval()
 
 
 def _examples(mind: Mind, reading: Reading) -> dict[str, Tensor]:
@@ -94,14 +148,14 @@ def _examples(mind: Mind, reading: Reading) -> dict[str, Tensor]:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
-def fit_episode_gate(mind: Mind, texts: Sequence[Sequence[int]], generator: torch.Generator) -> None:
+def fit_episode_gate(mind: Mind, texts: Sequence[WordIds], generator: torch.Generator) -> None:
     """Fit the weights and the share of recalled episodes by maximum likelihood on text read for the first time.
 
     The texts are read twice: as they are, and with dialogues cut into exchanges, so that the gate learns both
     what recall adds to the context and what it is worth without it.
     """
     chosen = first_words(texts, MOST_WORDS)
-    readings = [chosen]
+    readings: list[Sequence[WordIds]] = [chosen]
     if any(USER_ID in text for text in chosen):
         readings.append(exchanges(chosen))
     examples = [_examples(mind, read(mind, part)) for part in readings]
@@ -111,16 +165,7 @@ def fit_episode_gate(mind: Mind, texts: Sequence[Sequence[int]], generator: torc
     width = min(example["words"].shape[1] for example in examples)
     examples = [e for e in examples if e["words"].shape[1] == width]
     data = {name: torch.cat([example[name] for example in examples]) for name in examples[0]}
-    gate = mind.episode_gate.train()
-    optimizer = torch.optim.AdamW(gate.parameters(), lr=RATE, weight_decay=1e-2)
-    for step in range(STEPS):
-        optimizer.param_groups[0]["lr"] = RATE * (1.0 - step / STEPS)
-        batch = torch.randint(len(data["target"]), (min(BATCH, len(data["target"])),), generator=generator)
-        loss = _gate_loss(gate, {name: value[batch] for name, value in data.items()}, mind.vocabulary.vectors)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-    gate.eval()
+    _fit(mind.episode_gate, data, lambda part: _gate_loss(mind.episode_gate, part, mind.vocabulary.vectors), generator)
 
 
 def _gate_loss(gate: EpisodeGate, data: dict[str, Tensor], vectors: Float[Tensor, "words dim"]) -> Float[Tensor, ""]:

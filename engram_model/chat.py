@@ -5,10 +5,11 @@ It must not know about terminals or web pages.
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -17,7 +18,7 @@ from engram_model.engram import Engram
 from engram_model.episodes import EpisodicMemory
 from engram_model.errors import ConfigError, TextError
 from engram_model.generation import Reader, Thought, speak
-from engram_model.text import BOT_ID, END_ID, SPECIALS, UNK_ID, USER_ID, join_words, split_words
+from engram_model.text import BOT_ID, END_ID, UNK_ID, USER_ID, join_words, split_words, usual_forms
 
 CONTEXT_KEPT = 128
 CLOSING_MARKS = (".", "?", "!")
@@ -53,6 +54,7 @@ class Chat:
         config: How words are drawn; may be replaced between turns.
         conversation: Name under which episodes are remembered; None makes one up.
         memory: Episodes to use instead of the brain's own (a visitor's session).
+        remember: False recalls but leaves no trace: no episodes, no new words.
     """
 
     def __init__(
@@ -61,12 +63,15 @@ class Chat:
         config: GenerationConfig,
         conversation: str | None = None,
         memory: EpisodicMemory | None = None,
+        remember: bool = True,
     ) -> None:
-        self.engram, self.config = engram, config
+        self.engram, self.config, self.remember = engram, config, remember
         self.memory = engram.episodes if memory is None else memory
         self.conversation = conversation or uuid.uuid4().hex[:8]
         self.generator = torch.Generator().manual_seed(config.seed)
         self.history: list[Turn] = []
+        # A brain that never saw a dialogue does not know the speakers' marks: it continues what it hears.
+        self.in_turns = int(engram.vocabulary.counts[BOT_ID]) > 0
         self.reader = self._fresh_reader()
 
     def _fresh_reader(self) -> Reader:
@@ -80,8 +85,7 @@ class Chat:
         self.config = self.reader.config = config
         if reread:
             heard, self.reader = self.reader.ids, self._fresh_reader()
-            for word in heard:
-                self.reader.advance(word)
+            self.reader.read(heard)
 
     def say(self, text: str) -> str:
         """Say something and return the whole answer."""
@@ -104,33 +108,44 @@ class Chat:
         turn = Turn()
         if self.reader.ids and self.reader.ids[-1] != END_ID:
             self.reader.advance(END_ID)
-        start = len(self.reader.ids)
-        self.reader.advance(USER_ID)
-        self._hear(words, turn)
-        self._hear(self._closing_mark(), turn)
-        self.reader.advance(BOT_ID)
+        if self.in_turns:
+            self.reader.advance(USER_ID)
+        first = len(self.reader.ids)
+        self._hear(self.reader, words, turn)
+        self._note_forms(text, turn)
+        if self.in_turns:
+            self._hear(self.reader, self._closing_mark(), turn)
+            self.reader.advance(BOT_ID)
         try:
             for thought in speak(self.reader, self.config, self.generator):
                 turn.thoughts.append(thought)
                 yield thought
         finally:
             turn.text = join_words([t.word for t in turn.thoughts], self.engram.vocabulary.forms)
-            self._remember(turn, start)
             turn.seconds = time.perf_counter() - began
             self.history.append(turn)
+            if self.remember:
+                self._remember(self.reader, turn, first)
 
-    def _hear(self, words: list[str], turn: Turn) -> None:
+    def _hear(self, reader: Reader, words: list[str], turn: Turn) -> None:
         """Read the words; one without an id gets one, its vector what the brain expected in its place."""
         vocabulary = self.engram.vocabulary
         for word in words:
             word_id = vocabulary.id_of(word)
-            expected = self.reader.think(word_id)
-            if word_id == UNK_ID and word not in SPECIALS:
-                vocabulary.learn_from_contexts(word, expected.key[None])
-                word_id = vocabulary.id_of(word)
+            expected = reader.think(word_id)
+            if word_id == UNK_ID and self.remember:
+                # <UNK> stands for every word there might be; of its probability, one of them has the share 1 / V.
+                surprise = expected.surprise + math.log(len(vocabulary))
+                expected = replace(expected, word=word, surprise=surprise, probability=math.exp(-surprise))
+                word_id = vocabulary.learn_from_contexts(word, expected.key[None])
                 turn.learned.append(word)
             turn.heard.append(expected)
-            self.reader.advance(word_id)
+            reader.advance(word_id)
+
+    def _note_forms(self, text: str, turn: Turn) -> None:
+        """Write new words from now on as the speaker wrote them."""
+        forms = usual_forms([text]) if turn.learned else {}
+        self.engram.vocabulary.forms |= {word: forms[word] for word in turn.learned if word in forms}
 
     def _closing_mark(self) -> list[str]:
         """The mark that the brain expects at the end of what was said, where the speaker left it out."""
@@ -141,20 +156,20 @@ class Chat:
         best = max(marks, key=lambda mark: float(probs[vocabulary.id_of(mark)]))
         return [best] if probs[vocabulary.id_of(best)] > probs[BOT_ID] else []
 
-    def _remember(self, turn: Turn, start: int) -> None:
-        """Store the surprising moments among the words that were heard."""
-        ids, words = self.reader.ids, self.engram.vocabulary.words
-        for place, thought in enumerate(turn.heard, start + 1):
+    def _remember(self, reader: Reader, turn: Turn, first: int) -> None:
+        """Store the surprising moments among the words that were heard, the first of them at this place."""
+        decode = self.engram.vocabulary.decode
+        for place, thought in enumerate(turn.heard, first):
             if not self.memory.is_surprising(thought.surprise):
                 continue
-            context = [str(words[word]) for word in ids[max(0, place - CONTEXT_KEPT) : place]]
+            context_ids = reader.ids[max(0, place - CONTEXT_KEPT) : place]
             turn.stored.append(
                 self.memory.add(
                     key=thought.key,
-                    next_word=str(words[ids[place]]),
-                    next_id=ids[place],
-                    context=context,
-                    context_ids=ids[max(0, place - CONTEXT_KEPT) : place],
+                    next_word=decode([reader.ids[place]])[0],
+                    next_id=reader.ids[place],
+                    context=decode(context_ids),
+                    context_ids=context_ids,
                     surprise=thought.surprise,
                     conversation=self.conversation,
                 )
@@ -164,20 +179,35 @@ class Chat:
     def teach(self, word: str, definition: str) -> list[tuple[str, float]]:
         """Give a word a meaning: its vector from the definition's words, and the definition remembered as episodes.
 
+        Only a word that is new, or was heard once, can be taught; others were learned from more than a definition.
+
         Returns:
-            The words nearest to it afterwards.
+            The words nearest to it afterwards, with their cosine.
 
         Raises:
-            ConfigError: if the definition holds no known word.
+            ConfigError: if this is not one word, it is known well, or the definition holds no known word.
         """
-        folded = split_words(word)
+        folded, told = split_words(word), split_words(definition)
         if len(folded) != 1:
             raise ConfigError(f"teach one word at a time, got {word!r}")
+        name = folded[0]
+        self._define(name, word.strip(), told)
+        reader, turn = self._fresh_reader(), Turn()
+        self._hear(reader, [*([] if name in told else [name, "is"]), *told], turn)
+        self._remember(reader, turn, 0)
+        return self.engram.vocabulary.nearest(name)
+
+    def _define(self, word: str, form: str, definition: list[str]) -> None:
         vocabulary = self.engram.vocabulary
-        if folded[0] in vocabulary and vocabulary.counts[vocabulary.id_of(folded[0])] <= 1:
-            vocabulary.remove(folded[0])
-        vocabulary.define(folded[0], split_words(definition))
-        if word.strip() != folded[0]:
-            vocabulary.forms[folded[0]] = word.strip()
-        self.engram.flush()
-        return vocabulary.nearest(folded[0])
+        if word not in vocabulary or vocabulary.counts[vocabulary.id_of(word)] > 1:
+            vocabulary.define(word, definition)
+        else:
+            # Defined beside the old one first, so that a definition that does not do leaves all as it was.
+            beside = f"({word})"
+            vocabulary.define(beside, [other for other in definition if other != word])
+            vocabulary.remove(word)
+            vocabulary.rename(beside, word)
+            for memory in (self.memory, self.engram.episodes):
+                memory.relink(vocabulary.ids)
+        if form != word:
+            vocabulary.forms[word] = form

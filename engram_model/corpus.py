@@ -10,32 +10,27 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from engram_model.phrases import PhraseScores
 from engram_model.text import END_ID
+
+
+WordIds = Sequence[int] | np.ndarray
+"""Word ids of one text."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of words: what is read, what comes next, which text it belongs to, what the phrase memory says of it."""
+    """Rows of words: what is read, what comes next, and which text it belongs to."""
 
     inputs: Int[Tensor, "rows time"]
     targets: Int[Tensor, "rows time"]
     segments: Int[Tensor, "rows time"]
-    phrase_log_probs: Float[Tensor, "rows time"] | None = None
-    phrase_features: Float[Tensor, "rows time features"] | None = None
 
     def rows(self, rows: slice) -> Batch:
         """Some of the rows."""
-        return Batch(
-            self.inputs[rows],
-            self.targets[rows],
-            self.segments[rows],
-            None if self.phrase_log_probs is None else self.phrase_log_probs[rows],
-            None if self.phrase_features is None else self.phrase_features[rows],
-        )
+        return Batch(self.inputs[rows], self.targets[rows], self.segments[rows])
 
 
 class Corpus:
@@ -43,33 +38,22 @@ class Corpus:
 
     Args:
         texts: Word ids of each text, each ending with <END>.
-        phrases: What the phrase memory says of every word of all the texts, in order; None without it.
     """
 
-    def __init__(self, texts: Sequence[np.ndarray], phrases: PhraseScores | None = None) -> None:
+    def __init__(self, texts: Sequence[WordIds]) -> None:
         self.lengths = np.array([len(text) for text in texts], dtype=np.int64)
         self.starts = np.concatenate(([0], np.cumsum(self.lengths)))[:-1]
-        self.targets = torch.from_numpy(np.concatenate(texts).astype(np.int64))
+        self.targets = torch.from_numpy(np.concatenate([np.asarray(text, dtype=np.int64) for text in texts]))
         self.inputs = torch.roll(self.targets, 1)
         self.inputs[torch.from_numpy(self.starts)] = END_ID
         self.segments = torch.from_numpy(np.repeat(np.arange(len(texts)), self.lengths))
-        self.log_probs = self.features = None
-        if phrases is not None:
-            self.log_probs = torch.from_numpy(np.log(np.maximum(phrases.probs, 1e-30)).astype(np.float32))
-            self.features = torch.from_numpy(phrases.features.astype(np.float32))
 
     def __len__(self) -> int:
         """Number of words."""
         return len(self.targets)
 
     def _take(self, index: Int[Tensor, "rows time"]) -> Batch:
-        return Batch(
-            self.inputs[index],
-            self.targets[index],
-            self.segments[index],
-            None if self.log_probs is None else self.log_probs[index],
-            None if self.features is None else self.features[index],
-        )
+        return Batch(self.inputs[index], self.targets[index], self.segments[index])
 
     def shuffled(self, generator: torch.Generator, rows: int, time: int) -> Iterator[Batch]:
         """One epoch: the texts in random order, cut from a random offset into full batches of rows x time."""
@@ -116,4 +100,4 @@ class Corpus:
             places[row, scored - start : end - start] = torch.arange(scored, end)
             segments[row, : end - start] = 0
         batch = self._take(index)
-        return Batch(batch.inputs, batch.targets, segments, batch.phrase_log_probs, batch.phrase_features), places
+        return Batch(batch.inputs, batch.targets, segments), places

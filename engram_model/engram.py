@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -142,11 +142,21 @@ class Engram:
         """Problems of words and episodes, in plain words; empty when sound."""
         return self.vocabulary.verify() + self.episodes.verify()
 
-    def chat(self, config: GenerationConfig | None = None, conversation: str | None = None) -> Chat:
-        """Begin a conversation (imported here, since chat is built upon this file)."""
+    def inherit(self, known: Engram) -> None:
+        """Take over the episodes and the store of the brain that this one replaces; keys are computed anew."""
+        keys = episode_keys(self.mind, list(known.episodes.episodes))
+        rows = replace(known.episodes.rows(), vectors=keys)
+        self.episodes = EpisodicMemory.from_rows(rows, self.vocabulary.ids, dim=self.vocabulary.dim)
+        self.store, self.directory = known.store, known.directory
+        self.manifest["chroma"] = known.manifest.get("chroma")
+
+    def chat(
+        self, config: GenerationConfig | None = None, conversation: str | None = None, remember: bool = True
+    ) -> Chat:
+        """Begin a conversation; with `remember` off it recalls, but leaves no trace (imported here: chat builds on this)."""
         from engram_model.chat import Chat
 
-        return Chat(self, config or GenerationConfig(), conversation)
+        return Chat(self, config or GenerationConfig(), conversation, remember=remember)
 
     def log_probs(self, text: str) -> tuple[list[str], list[float]]:
         """The words of a text, and the natural logarithm of each one's probability given all before it.

@@ -172,9 +172,7 @@ class EpisodicMemory:
             raise ConfigError(f"there is no episode {unknown[0]!r}; its id is shown beside each episode")
         self._drop({rows[episode_id] for episode_id in ids})
 
-    def search(
-        self, query: Float[Tensor, " dim"], k: int
-    ) -> tuple[Float[Tensor, " found"], Int[Tensor, " found"]]:
+    def search(self, query: Float[Tensor, " dim"], k: int) -> tuple[Float[Tensor, " found"], Int[Tensor, " found"]]:
         """Return the cosines of the k nearest recallable episodes, highest first, and their rows."""
         hidden = self.next_ids < 0
         return self._nearest.search(query, k, hidden if bool(hidden.any()) else None)
@@ -192,9 +190,7 @@ class EpisodicMemory:
         """Look up all words anew, after words were removed from the vocabulary or came back."""
         next_ids = [ids.get(episode.next_word, -1) for episode in self.episodes]
         self._next_ids = GrowingTensor(torch.tensor(next_ids, dtype=torch.long))
-        suffixes = [
-            _suffix([ids.get(word, UNK_ID) for word in e.context[-SUFFIX_WORDS:]]) for e in self.episodes
-        ]
+        suffixes = [_suffix([ids.get(word, UNK_ID) for word in e.context[-SUFFIX_WORDS:]]) for e in self.episodes]
         self._suffixes = GrowingTensor(torch.tensor(suffixes, dtype=torch.long).view(-1, SUFFIX_WORDS))
 
     def rename_word(self, old: str, new: str) -> None:

@@ -114,8 +114,14 @@ class Reader:
 
     def advance(self, word: int) -> None:
         """Take in one more word."""
-        self.ids.append(word)
-        self._read([word])
+        self.read([word])
+
+    def read(self, ids: Sequence[int]) -> None:
+        """Take in many words, a window at a time, without a thought about each."""
+        for start in range(0, len(ids), self.cache.window):
+            part = ids[start : start + self.cache.window]
+            self._read(part)
+            self.ids.extend(part)
 
     def suffix(self) -> list[int]:
         """Ids of the last four words, latest first, -1 where there are fewer."""
@@ -181,8 +187,9 @@ def draw(
         probs[[UNK_ID, *range(END_ID + 1, len(SPECIALS))]] = 0.0
     count = min(config.top_k, len(probs)) if config.top_k else len(probs)
     best = probs.topk(count)
-    scaled = (best.values.clamp(min=1e-30).log() / config.temperature).softmax(-1)
-    scaled = scaled.masked_fill(best.values <= 0, 0.0)
+    # Against the best word's logarithm, in double precision: no temperature above zero overflows to NaN.
+    logs = best.values.double().log()
+    scaled = ((logs - logs[0]) / config.temperature).masked_fill(best.values <= 0, -math.inf).softmax(-1)
     total = scaled.cumsum(-1)
     place = int(torch.searchsorted(total, torch.rand((), generator=generator) * total[-1], right=True))
     return int(best.indices[min(place, count - 1)])

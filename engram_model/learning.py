@@ -19,10 +19,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from engram_model.calibration import fit_episode_gate, set_halting
+from engram_model.calibration import calibrate
 from engram_model.config import BrainConfig, TrainingConfig
 from engram_model.corpus import Corpus
-from engram_model.engram import Engram, episode_keys, manifest_of
+from engram_model.engram import Engram, manifest_of
 from engram_model.episodes import EpisodicMemory
 from engram_model.errors import BrainError, ConfigError, TextError
 from engram_model.mind import Mind
@@ -30,6 +30,7 @@ from engram_model.objective import Learner
 from engram_model.phrases import PhraseCounts
 from engram_model.reading import read, target_log_probs
 from engram_model.recall import EpisodeGate
+from engram_model.sources import PhraseGate
 from engram_model.text import END_ID, count_words, read_text, texts, usual_forms
 from engram_model.training import EpochReport, StepReport, Trainer
 from engram_model.vocabulary import Vocabulary
@@ -93,8 +94,7 @@ def split_held_out(
 
 
 def prepare(
-    paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, known: Vocabulary | None = None,
-    norms: Float[Tensor, " words"] | None = None,
+    paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, start: Engram | None = None
 ) -> Lesson:
     """Read, split and count the texts.
 
@@ -102,8 +102,7 @@ def prepare(
         paths: Text files.
         brain: The shape of the brain.
         training: How to train.
-        known: Vocabulary of a brain that learns on; its words keep ids and vectors, new words are added.
-        norms: Lengths of the known words' trainable vectors.
+        start: A brain that learns on; its words keep ids and vectors, new words are added.
 
     Raises:
         TextError: if a file cannot be read or there is too little to learn from.
@@ -117,16 +116,16 @@ def prepare(
     generator = torch.Generator().manual_seed(training.seed)
     learned, held_out = split_held_out(found, training.held_out, generator)
     counted = count_words(learned)
-    if known is None:
+    if start is None:
         forms = {} if training.pretokenized else usual_forms(raw)
         rare = training.min_count if max(counted.values()) >= training.min_count else 1
         vocabulary = Vocabulary.build(counted, dim=brain.embed_dim, generator=generator, min_count=rare, forms=forms)
     else:
-        vocabulary = known
+        vocabulary = start.vocabulary
         _add_new_words(vocabulary, counted, usual_forms(raw), training.min_count, generator)
     lengths = torch.full((len(vocabulary),), START_NORM)
-    if norms is not None:
-        lengths[: len(norms)] = norms
+    if start is not None:
+        lengths[: len(start.mind.norms)] = start.mind.norms
     ids = [vocabulary.encode(text).numpy() for text in learned]
     return Lesson(
         vocabulary,
@@ -166,11 +165,8 @@ class Learning:
         self.learner = Learner(brain, vocabulary.vectors, lesson.norms, _finite(vocabulary.resting))
         if start is not None:
             self.learner.brain.load_state_dict(start.mind.brain.state_dict())
-            self.learner.phrase_gate.load_state_dict(start.mind.phrase_gate.state_dict())
-        counted = lesson.phrases if brain.phrase_order else None
-        kept_back = counted.score_texts(lesson.held_out) if counted and lesson.held_out else None
-        held_out = Corpus(lesson.held_out, kept_back) if lesson.held_out else None
-        corpus = Corpus(lesson.learned, counted.leave_one_out(lesson.learned) if counted else None)
+        corpus = Corpus(lesson.learned)
+        held_out = Corpus(lesson.held_out) if lesson.held_out else None
         epochs = training.epochs or default_epochs(len(corpus))
         self.trainer = Trainer(self.learner, corpus, held_out, training, epochs)
         self.baseline = self._baseline()
@@ -211,22 +207,22 @@ class Learning:
             raise BrainError("the brain's settings differ from those of the broken-off run; give the same ones")
         self.trainer.load_state_dict(state["trainer"])
 
-    def finish(self) -> Engram:
-        """The trained brain: halting and the episode gate set on held-out text, episodes re-keyed, figures measured."""
+    def finish(self, known: Engram | None = None) -> Engram:
+        """The trained brain: halting and the episode gate set on held-out text, figures measured.
+
+        Args:
+            known: The brain whose place it takes; its episodes live on, their keys computed anew.
+        """
         began = time.perf_counter()
         mind = self.mind()
         trial = self.lesson.held_out or self.lesson.learned[-FEWEST_TEXTS:]
-        set_halting(mind, trial)
-        fit_episode_gate(mind, trial, torch.Generator().manual_seed(self.training.seed))
+        calibrate(mind, trial, torch.Generator().manual_seed(self.training.seed))
         figures = self.figures(mind, trial)
         figures["seconds"] = round(self.trainer.progress.seconds + time.perf_counter() - began, 1)
         manifest = manifest_of(self.config, self.training, self.lesson.fingerprint, figures)
-        memory = EpisodicMemory(mind.vocabulary.dim) if self.start is None else self.start.episodes
-        memory.relink(mind.vocabulary.ids)
-        memory.rekey(lambda found: episode_keys(mind, found))
-        finished = Engram(mind, memory, manifest)
-        if self.start is not None:
-            finished.store, finished.directory = self.start.store, self.start.directory
+        finished = Engram(mind, EpisodicMemory(mind.vocabulary.dim), manifest)
+        if known is not None:
+            finished.inherit(known)
         return finished
 
     def mind(self) -> Mind:
@@ -237,10 +233,8 @@ class Learning:
             vocabulary.resting = self.learner.resting.detach().clone()
         norms = self.learner.table.detach().norm(dim=-1)
         phrases = self.lesson.phrases if self.config.phrase_order else None
-        gate = EpisodeGate()
-        if self.start is not None:
-            gate.load_state_dict(self.start.mind.episode_gate.state_dict())
-        return Mind(self.learner.brain.eval(), vocabulary, phrases, self.learner.phrase_gate.eval(), gate, norms)
+        gate, episode_gate = PhraseGate(self.config.embed_dim), EpisodeGate()
+        return Mind(self.learner.brain.eval(), vocabulary, phrases, gate, episode_gate, norms)
 
     def figures(self, mind: Mind, held_out: Sequence[np.ndarray]) -> dict[str, Any]:
         """What the table at the end of training shows."""
@@ -270,7 +264,6 @@ def learn(
     """Read, train, finish: the whole way in one call."""
     if start is not None and start.mind.brain.config != brain:
         raise ConfigError("a brain that learns on keeps its shape; leave the size settings out")
-    known, norms = (start.vocabulary, start.mind.norms) if start is not None else (None, None)
-    learning = Learning(prepare(paths, brain, training, known, norms), brain, training, start)
+    learning = Learning(prepare(paths, brain, training, start), brain, training, start)
     learning.run()
-    return learning.finish()
+    return learning.finish(start)

@@ -28,12 +28,12 @@ _CHUNK = 256
 class NearestRows:
     """Unit vectors by row, searched by cosine.
 
-    Comparing all n rows of D numbers reads n D numbers, unless a bound says which rows cannot be among the best.
-    In the basis of the rows' principal axes, q = (q_p, q_r) and k = (k_p, k_r) with p the first D / 3 axes, and
-    by Cauchy-Schwarz <q, k> <= <q_p, k_p> + |q_r| |k_r|. The right side is one product with a table of a third
-    of the size, and only rows whose bound reaches the k-th best so far are compared in full: the result is that
-    of comparing all. It pays where rows lie in clusters, as the states of a brain do; for directions without
-    structure no bound is tight, and all rows are compared.
+    Comparing all n rows of D numbers reads n D numbers, unless a bound says which cannot be among the best.
+    In the basis of the rows' principal axes, q = (q_p, q_r) and k = (k_p, k_r) with p the first D / 3 axes,
+    and by Cauchy-Schwarz <q, k> <= <q_p, k_p> + |q_r| |k_r|. The right side is one product with a table of a
+    third of the size, and only rows whose bound reaches the k-th best so far are compared in full: the result
+    is that of comparing all. It pays where rows lie in clusters, as the states of a brain do; for directions
+    without structure no bound is tight, and all rows are compared.
     """
 
     def __init__(self, rows: Float[Tensor, "rows dim"]) -> None:

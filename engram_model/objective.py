@@ -1,4 +1,4 @@
-"""What a brain is trained for: the next word at every place, after every loop, beside its phrase memory.
+"""What a brain is trained for: the next word at every place, after every loop.
 
 It must not know about optimisers, schedules or files.
 """
@@ -14,21 +14,20 @@ from torch.nn import functional as F
 
 from engram_model.brain import Brain, concept
 from engram_model.config import BrainConfig
-from engram_model.corpus import Batch
+from engram_model.corpus import Batch, Corpus
 from engram_model.head import target_log_probs
 from engram_model.pondering import halt_loss
-from engram_model.sources import PhraseGate, blend
 
 # The last loop is judged on every row, each earlier one on this share of them: that keeps early exits
 # valid answers at a third of the cost.
-EARLY_SHARE = 0.25
+EARLY_SHARE = 0.125
 EARLY_WEIGHT = 0.25
 LONGEST_ROW = 1024
 BATCH_WORDS = 4096
 
 
 class Learner(nn.Module):
-    """Everything that training changes: brain, word vectors, resting levels and the phrase gate.
+    """Everything that training changes: brain, word vectors and resting levels.
 
     Args:
         config: The shape of the brain.
@@ -48,7 +47,6 @@ class Learner(nn.Module):
         self.brain = Brain(config)
         self.table = nn.Parameter(vectors * norms[:, None])
         self.resting = nn.Parameter(resting.clone())
-        self.phrase_gate = PhraseGate(config.embed_dim)
 
     def unit_vectors(self) -> Float[Tensor, "words dim"]:
         """v(w) = E_w / |E_w|."""
@@ -60,10 +58,7 @@ class Learner(nn.Module):
         """Negative log-likelihood, in nats, of each target given one loop's states."""
         flat = concept(state).flatten(0, 1)
         log_brain = target_log_probs(flat, self.brain.scale, vectors, self.resting, batch.targets.flatten())
-        log_brain = log_brain.view(batch.targets.shape)
-        if batch.phrase_log_probs is None or batch.phrase_features is None:
-            return -log_brain
-        return -blend(log_brain, batch.phrase_log_probs, self.phrase_gate(state, batch.phrase_features))
+        return -log_brain.view(batch.targets.shape)
 
 
 @dataclass(frozen=True)

@@ -52,9 +52,7 @@ def _stream(texts: Sequence[np.ndarray]) -> tuple[Int[np.ndarray, " places"], Bo
     return words, inside
 
 
-def _previous(
-    ids: Int[np.ndarray, " places"], inside: Bool[np.ndarray, " places"]
-) -> Int[np.ndarray, " places"]:
+def _previous(ids: Int[np.ndarray, " places"], inside: Bool[np.ndarray, " places"]) -> Int[np.ndarray, " places"]:
     """The ids one place earlier; ABSENT at each boundary, so that no phrase reaches across it."""
     earlier = np.full_like(ids, ABSENT)
     earlier[1:] = ids[:-1]
@@ -66,8 +64,8 @@ class PhraseCounts:
     """Interpolated modified Kneser-Ney: p(word | the order-1 words before it).
 
     p_n(w | context) = (c - D(c)) / total + gamma p_{n-1}(w | context less its first word), where gamma is the
-    share that the discounts freed, down to p_0 = 1 / vocab_size (Chen & Goodman 1998, section 3). At the highest
-    order c is how often a phrase was seen; below, it is how many different words it was seen after.
+    share that the discounts freed, down to p_0 = 1 / vocab_size (Chen & Goodman 1998, section 3). At the
+    highest order c is how often a phrase was seen; below, it is how many different words it was seen after.
 
     Before each text stands one <END>, which is never predicted. As in the common toolkits, phrases of two or
     more words that begin with <END> have nothing to their left and keep their raw counts at every order, and
@@ -85,8 +83,8 @@ class PhraseCounts:
     def __init__(
         self,
         vocab_size: int,
-        keys: Sequence[Int[np.ndarray, " phrases"]],
-        raw: Sequence[Int[np.ndarray, " phrases"]],
+        keys: Sequence[Int[np.ndarray, " _"]],
+        raw: Sequence[Int[np.ndarray, " _"]],
     ) -> None:
         """Derive Kneser-Ney's counts, level by level, from the phrases seen."""
         self.vocab_size, self.order = vocab_size, len(keys) + 1
@@ -152,7 +150,7 @@ class PhraseCounts:
         _check_ids(words, vocab_size)
         found = self._find(words, inside)
         contexts, phrases = found.contexts[:, inside], found.phrases[:, inside]
-        if left_out and (phrases[1] == ABSENT).any():
+        if left_out and ((phrases == ABSENT) & (contexts != ABSENT)).any():
             raise TextError("expected the texts that were counted, found others; fit on these texts first")
         probs = np.full(phrases.shape[1], 1.0 / vocab_size)
         columns = []
@@ -166,8 +164,7 @@ class PhraseCounts:
         return PhraseScores(probs, np.log1p(np.stack(columns, axis=1)).astype(np.float32))
 
     def _removed(self, n: int, phrases: Int[np.ndarray, "order words"]) -> Int[np.ndarray, " words"]:
-        """What one occurrence gives the count of its phrase: 1 if that is plain or the longer one was seen
-        once."""
+        """What one occurrence adds to the count of its phrase: 1 if that is plain, or the longer one unique."""
         removed = self._levels[n].plain[phrases[n]]
         if n + 1 < self.order:
             removed = removed | (self._levels[n + 1].raw[phrases[n + 1]] == 1)
@@ -211,8 +208,8 @@ class PhraseCounts:
         """p(. | context) of every word, float64; sums to one, all above zero.
 
         Args:
-            context: The words of the text so far. Only the last order-1 count; fewer than that are all there
-            is. vocab_size: Number of words there are by now; words added since the fit share in p_0.
+            context: The words of the text so far. The last order-1 count; fewer are taken for the whole text.
+            vocab_size: Number of words there are by now; words added since the fit share in p_0.
         """
         size = self._size(vocab_size)
         left, shares = 1.0, []
@@ -227,8 +224,7 @@ class PhraseCounts:
         return probs
 
     def features(self, context: Sequence[int] | np.ndarray) -> Float[np.ndarray, " features"]:
-        """Features of the word that comes after a context (see `PhraseScores`); `context` as for
-        `distribution`."""
+        """Features of the word after a context (see `PhraseScores`); `context` as for `distribution`."""
         pairs = zip(self._levels[1:], self._contexts(context), strict=True)
         counts = [count for level, place in pairs for count in (level.uses[place], level.followers[place])]
         return np.log1p(counts).astype(np.float32)
@@ -241,18 +237,13 @@ class PhraseCounts:
             words.insert(0, END_ID)
         phrases: list[int] = []
         for word in words:
-            phrases = [
-                level.find_one(before, word)
-                for level, before in zip(self._levels, [0, *phrases], strict=False)
-            ]
+            phrases = [level.find_one(before, word) for level, before in zip(self._levels, [0, *phrases], strict=False)]
         return phrases + [ABSENT] * (reach - len(phrases))
 
     def _size(self, vocab_size: int | None) -> int:
         size = self.vocab_size if vocab_size is None else vocab_size
         if size < self.vocab_size:
-            raise ConfigError(
-                f"expected at least the {self.vocab_size} words of the fit, got {size}; fit again"
-            )
+            raise ConfigError(f"expected at least the {self.vocab_size} words of the fit, got {size}; fit again")
         return size
 
     def tensors(self) -> dict[str, Tensor]:
@@ -275,9 +266,7 @@ class PhraseCounts:
             keys = [state[f"keys_{n}"].numpy() for n in range(2, order + 1)]
             raw = [state[f"raw_{n}"].numpy() for n in range(2, order + 1)]
         except KeyError as error:
-            raise BrainError(
-                f"expected the tensor {error} of counted phrases, found none; train again"
-            ) from error
+            raise BrainError(f"expected the tensor {error} of counted phrases, found none; train again") from error
         if any(len(a) != len(b) for a, b in zip(keys, raw, strict=True)):
             raise BrainError("expected one count for each phrase, found more or fewer; train again")
         return cls(vocab_size, keys, raw)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from engram_model.brain import concept
-from engram_model.corpus import Corpus
+from engram_model.corpus import Corpus, WordIds
 from engram_model.episodes import EpisodicMemory
 from engram_model.generation import PHRASE_REACH
 from engram_model.mind import Mind, Prediction, phrase_view, predict
@@ -54,9 +53,12 @@ class Reading:
         return len(self.targets)
 
 
-def contexts_of(texts: Sequence[Sequence[int]]) -> tuple[list[list[int]], Int[Tensor, "words places"]]:
+def contexts_of(texts: Sequence[WordIds]) -> tuple[list[list[int]], Int[Tensor, "words places"]]:
     """The words before each word of each text (as far as phrases reach), and the last four of them latest first."""
-    contexts = [list(text[max(0, end - PHRASE_REACH) : end]) for text in texts for end in range(len(text))]
+    contexts: list[list[int]] = []
+    for text in texts:
+        ids = [int(word) for word in text]
+        contexts.extend(ids[max(0, end - PHRASE_REACH) : end] for end in range(len(ids)))
     suffixes = torch.full((len(contexts), SUFFIX), -1)
     for row, context in enumerate(contexts):
         latest = context[::-1][:SUFFIX]
@@ -67,7 +69,7 @@ def contexts_of(texts: Sequence[Sequence[int]]) -> tuple[list[list[int]], Int[Te
 @torch.no_grad()
 def read(
     mind: Mind,
-    texts: Sequence[Sequence[int]],
+    texts: Sequence[WordIds],
     *,
     loops: int | None = None,
     ngram: bool = True,
@@ -82,7 +84,7 @@ def read(
         ngram: False leaves the EngramModule out.
         every_loop: Keep the state after each loop; needs a fixed number of loops.
     """
-    corpus = Corpus([np.asarray(text) for text in texts])
+    corpus = Corpus(texts)
     count, dim = len(corpus), mind.vocabulary.dim
     states, taken, gate = torch.empty(count, dim), torch.empty(count, dtype=torch.int64), torch.empty(count)
     most = mind.brain.config.max_ponder

@@ -44,16 +44,12 @@ class Rows:
         """
         lengths = [len(self.ids), len(self.vectors), len(self.documents), len(self.metadatas)]
         if len(set(lengths)) > 1:
-            raise StoreError(
-                f"each row needs an id, a vector, a document and metadata, got {lengths} of them"
-            )
+            raise StoreError(f"each row needs an id, a vector, a document and metadata, got {lengths} of them")
         if len(set(self.ids)) < len(self.ids):
             raise StoreError("a row id is given twice; ids must be unique")
         problems = norm_problems(self.vectors)
         if problems:
-            raise StoreError(
-                f"{problems[0]}; restore the store from a copy, or divide the vectors by their norm"
-            )
+            raise StoreError(f"{problems[0]}; restore the store from a copy, or divide the vectors by their norm")
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -77,7 +73,5 @@ def unit_vector(vector: Float[Tensor, " dim"], dim: int) -> Float[Tensor, " dim"
     norm = float(exact.norm())
     if vector.shape != (dim,) or not 1e-12 < norm < math.inf:
         shape = tuple(vector.shape)
-        raise ConfigError(
-            f"expected a vector of {dim} finite numbers, not all zero; got {shape} of norm {norm}"
-        )
+        raise ConfigError(f"expected a vector of {dim} finite numbers, not all zero; got {shape} of norm {norm}")
     return (exact / norm).to(torch.float32)

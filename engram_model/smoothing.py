@@ -27,8 +27,8 @@ def estimate_discounts(counts: Int[np.ndarray, " phrases"]) -> Float[np.ndarray,
     """What to take off phrases counted 0, 1, 2 and 3 or more times: 0, D1, D2, D3+.
 
     D_c = c - (c+1) Y n_{c+1} / n_c with Y = n_1 / (n_1 + 2 n_2), n_c the number of phrases counted c times
-    (Chen & Goodman 1998, section 3). Where a tiny text leaves D_c undefined or outside (0, c), c / 2 stands in:
-    so every phrase seen keeps something, and every context leaves something to the words never seen in it.
+    (Chen & Goodman 1998, section 3). Where a tiny text leaves D_c undefined or outside (0, c), c / 2 stands
+    in: so every phrase seen keeps something, and every context leaves something to words never seen in it.
     """
     seen = np.bincount(np.minimum(counts, 5), minlength=6).astype(np.float64)
     y = seen[1] / max(seen[1] + 2 * seen[2], 1.0)
@@ -74,10 +74,10 @@ class Level:
         self.starts = np.searchsorted(keys, np.arange(contexts + 1, dtype=np.int64) << WORD_BITS)
         self.followers = np.append(np.diff(self.starts), 0)
         owners = keys >> WORD_BITS
-        # Weighted sums are float64, exact for whole numbers below 2^53.
+        # Weighted sums are float64 (int64 if there is nothing to sum), exact for whole numbers below 2^53.
         self.totals = np.bincount(owners, counts, minlength=contexts + 1).astype(np.int64)
         self.uses = np.bincount(owners, raw, minlength=contexts + 1).astype(np.int64)
-        self.freed = np.bincount(owners, self.discount(counts), minlength=contexts + 1)
+        self.freed = np.bincount(owners, self.discount(counts), minlength=contexts + 1).astype(np.float64)
 
     def find(self, contexts: Int[np.ndarray, " n"], words: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
         """Ids of the phrases made of these contexts and words; ABSENT where there is no such phrase."""
@@ -116,9 +116,7 @@ class Level:
         shared = (after - self.discount(after) + freed * lower) / np.maximum(totals, 1)
         return np.where(totals > 0, shared, lower)
 
-    def spread(
-        self, context: int
-    ) -> tuple[Int[np.ndarray, " followers"], Float[np.ndarray, " followers"], float]:
+    def spread(self, context: int) -> tuple[Int[np.ndarray, " followers"], Float[np.ndarray, " followers"], float]:
         """A context's followers, (c - D(c)) / total of each, and the share freed for all words; none and 1 if
         new."""
         total = self.totals[context]

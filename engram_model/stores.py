@@ -5,9 +5,7 @@ It must not know what a row means: words and episodes describe their own rows.
 
 import logging
 import re
-import shutil
 import socket
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,12 +31,18 @@ NEXT = ".next"
 CONNECT_SECONDS = 5.0
 """How long a server may take to accept a connection before it counts as not there."""
 
-_SPACE = {"hnsw": {"space": "ip"}}
-"""Inner product. For unit vectors 1 - <a, b> is the cosine distance, and they come back bit for bit; Chroma's
-own "cosine" space divides every vector by its norm again and returns other bits than it was given."""
+_INDEX = {"hnsw": {"space": "ip", "ef_construction": 32, "max_neighbors": 8, "sync_threshold": 10**9}}
+"""How Chroma indexes a collection.
 
-_FAILURES = (ChromaError, httpx.HTTPError, OSError, ValueError, sqlite3.Error)
-_SEGMENT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+Inner product: for unit vectors 1 - <a, b> is the cosine distance, and they come back bit for bit; Chroma's own
+"cosine" space divides every vector by its norm again and returns other bits than it was given. The index is
+never synchronised to files of its own, which a kill could leave half written: the rows stand in Chroma's
+database alone, whose transactions are whole, and the index is built from them at the first reading (1 s for
+12,000 rows). A light graph makes that fast; 97 of 100 neighbours among 5,000 words are still found by it.
+"""
+
+_REASON_LENGTH = 200
+_FAILURES = (ChromaError, httpx.HTTPError, OSError, ValueError)
 
 
 class Store:
@@ -179,7 +183,7 @@ class Store:
             if staged is None or not complete or _generation(staged) != generation:
                 present = _generation(self._find(name))
                 raise StoreError(
-                    f"{self.location} has {name!r} of generation {present!r}, the brain is {generation!r}; "
+                    f"{self.location}: {name!r} is of generation {present!r}, the brain of {generation!r}; "
                     "restore brain and store from copies of one time, or train the brain again"
                 )
             self._drop(name)
@@ -202,7 +206,7 @@ class Store:
 
     def _create(self, name: str, metadata: dict[str, Scalar]) -> Collection:
         created: Collection = self._client.create_collection(
-            name, configuration=_SPACE, metadata=metadata or None, embedding_function=None
+            name, configuration=_INDEX, metadata=metadata or None, embedding_function=None
         )
         return created
 
@@ -216,7 +220,7 @@ class Store:
     def _existing(self, name: str) -> Collection:
         found = self._find(name)
         if found is None:
-            raise StoreError(f"{self.location} has no collection {name!r}; is this the store of the brain?")
+            raise StoreError(f"{self.location}: there is no collection {name!r}; is this the brain's store?")
         return found
 
     def _drop(self, name: str) -> None:
@@ -224,9 +228,7 @@ class Store:
             self._client.delete_collection(name)
 
     def _page(self, collection: Collection, start: int) -> Any:
-        return collection.get(
-            include=["embeddings", "documents", "metadatas"], limit=self._batch, offset=start
-        )
+        return collection.get(include=["embeddings", "documents", "metadatas"], limit=self._batch, offset=start)
 
     def _write(self, collection: Collection, rows: Rows) -> None:
         vectors = rows.vectors.detach().cpu().to(torch.float32).numpy()
@@ -243,7 +245,7 @@ class Store:
     def _failing(self, action: str) -> Iterator[None]:
         """Turn whatever Chroma raises inside into one clear line."""
         if self._client is None:
-            raise StoreError(f"cannot {action}: the store {self.location} is closed; open it again")
+            raise StoreError(f"{self.location}: cannot {action}: the store is closed; open it again")
         try:
             yield
         except _FAILURES as error:
@@ -263,8 +265,8 @@ def _settings() -> Settings:
 
 
 def _connect(url: str) -> Any:
-    parts = urlsplit(url)
-    with suppress(ValueError):  # of a port that is no number
+    with suppress(ValueError):  # a port that is no number
+        parts = urlsplit(url)
         host, port = parts.hostname, parts.port or 8000
         if parts.scheme in ("http", "https") and host and not parts.path.strip("/"):
             return _reach(url, host, port)
@@ -275,38 +277,22 @@ def _reach(url: str, host: str, port: int) -> Any:
     try:
         socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
         return chromadb.HttpClient(host, port, ssl=url.startswith("https"), settings=_settings())
-    except _FAILURES as error:
+    except Exception as error:  # whatever is no Chroma server may answer anything
         raise _explain(url, "connect", error) from error
 
 
 def _open_directory(path: Path) -> Any:
     try:
         path.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
         return chromadb.PersistentClient(path, settings=_settings())
     except _FAILURES as error:
-        raise _explain(str(path), "open", error) from error
-
-
-def _sweep(path: Path) -> None:
-    """Remove the index folders of deleted collections: Chroma forgets the rows but leaves the folders."""
-    database = path / "chroma.sqlite3"
-    if not database.is_file():
-        return
-    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
-    try:
-        known = {row[0] for row in connection.execute("SELECT id FROM segments")}
-    finally:
-        connection.close()
-    for folder in path.iterdir():
-        if _SEGMENT.fullmatch(folder.name) and folder.name not in known:
-            shutil.rmtree(folder)
+        raise _explain(str(path), "open the store", error) from error
 
 
 def _explain(location: str, action: str, error: Exception) -> StoreError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    if location.startswith(("http://", "https://")):
-        remedy = "is the Chroma server running there? start it with: chroma run --path DIRECTORY"
+    reason = " ".join(str(error).split())[:_REASON_LENGTH] or type(error).__name__
+    if "://" in location:
+        remedy = "is a Chroma server running there? start one with: chroma run --path DIRECTORY"
     else:
-        remedy = "check that the directory is yours to write, is not damaged, and that the disk has room"
-    return StoreError(f"cannot {action} in the store {location}: {reason}; {remedy}")
+        remedy = "is the directory yours to write, undamaged, and is there room on the disk?"
+    return StoreError(f"{location}: cannot {action}: {reason}; {remedy}")

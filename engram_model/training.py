@@ -15,12 +15,15 @@ import torch
 from torch import nn
 
 from engram_model.config import TrainingConfig
-from engram_model.corpus import Corpus
+from engram_model.corpus import Batch, Corpus
 from engram_model.muon import Muon
 from engram_model.objective import Learner, held_out_loss, step_loss
 
 FINAL_RATE = 0.02
 SURPRISE_UNTIL = 0.67
+# The scale starts small, so that a fresh brain says words by their frequency instead of repeating its input, and
+# has to grow five-fold within the first hundred steps.
+SCALE_FACTOR = 10.0
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,12 @@ def build_optimizers(learner: Learner, config: TrainingConfig) -> list[torch.opt
     """Muon for the matrices of the blocks, AdamW without decay for tables, gates, gains, biases and scale."""
     matrices = [p for p in learner.brain.blocks.parameters() if p.ndim == 2]
     chosen = {id(p) for p in matrices}
-    rest = [p for p in learner.parameters() if id(p) not in chosen]
+    scale = learner.brain.log_scale
+    rest = [p for p in learner.parameters() if id(p) not in chosen and p is not scale]
+    groups: list[dict[str, Any]] = [{"params": rest}, {"params": [scale], "factor": SCALE_FACTOR}]
     return [
         Muon(matrices, lr=config.muon_rate, momentum=0.95, weight_decay=config.weight_decay),
-        torch.optim.AdamW(rest, lr=config.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
+        torch.optim.AdamW(groups, lr=config.adam_rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 
@@ -82,7 +87,7 @@ class Trainer:
     """Trains a learner on a corpus; stops when asked, and goes on from there to the same numbers.
 
     Args:
-        learner: Brain, word vectors, resting levels and phrase gate.
+        learner: Brain, word vectors and resting levels.
         corpus: Texts to learn.
         held_out: Texts kept back, or None to train without looking.
         config: How to train.
@@ -139,7 +144,7 @@ class Trainer:
             if stop():
                 return False
             began = time.perf_counter()
-            loss = self._step(batch)
+            loss = self.step(batch)
             state.seconds += time.perf_counter() - began
             state.step, state.batch, state.words = state.step + 1, number + 1, state.words + batch.inputs.numel()
             on_step(StepReport(state.step, state.total_steps, state.epoch, loss, state.words, state.seconds))
@@ -147,12 +152,13 @@ class Trainer:
                 break
         return True
 
-    def _step(self, batch: Any) -> float:
+    def step(self, batch: Batch) -> float:
+        """One optimiser step at the present place of the schedule; returns the loss in nats a word."""
         state, config = self.progress, self.config
         factor = rate_factor(state.step, state.total_steps, config.warmup_steps)
         for optimizer, rate in zip(self.optimizers, (config.muon_rate, config.adam_rate), strict=True):
             for group in optimizer.param_groups:
-                group["lr"] = rate * factor
+                group["lr"] = rate * factor * group.get("factor", 1.0)
         done = state.step / max(1, state.total_steps)
         strength = config.surprise_strength * max(0.0, 1.0 - done / SURPRISE_UNTIL)
         loss = step_loss(self.learner, batch, self.loops, strength, config.surprise_clip)

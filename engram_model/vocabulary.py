@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -82,8 +82,8 @@ class Vocabulary:
 
     @resting.setter
     def resting(self, resting: Float[Tensor, " words"]) -> None:
-        self._resting.replace(resting)
-        self.resting[self._removed()] = -math.inf
+        removed = self.resting == -math.inf
+        self._resting.replace(resting.masked_fill(removed, -math.inf))
         self._dirty.update(range(len(self)))
 
     @property
@@ -124,9 +124,8 @@ class Vocabulary:
             ConfigError: if an id lies outside the table.
         """
         wanted = [int(word_id) for word_id in ids]
-        outside = [word_id for word_id in wanted if not 0 <= word_id < len(self)]
-        if outside:
-            raise ConfigError(f"word ids must be 0 to {len(self) - 1}, got {outside[0]}")
+        if not all(0 <= word_id < len(self) for word_id in wanted):
+            raise ConfigError(f"word ids must be 0 to {len(self) - 1}, got {wanted}")
         return [self.words[word_id] or UNK for word_id in wanted]
 
     def nearest(self, word: str | Float[Tensor, " dim"], k: int = 5) -> list[tuple[str, float]]:
@@ -138,14 +137,13 @@ class Vocabulary:
             ConfigError: if the word is unknown or the vector is zero or not finite.
         """
         query = self.vectors[self._known(word)] if isinstance(word, str) else unit_vector(word, self.dim)
-        scores = self.vectors @ query
-        scores[: len(SPECIALS)] = -math.inf
-        scores[self._removed()] = -math.inf
+        left_out = self.resting == -math.inf
+        left_out[: len(SPECIALS)] = True
         if isinstance(word, str):
-            scores[self._ids[word]] = -math.inf
-        best = scores.topk(min(k, len(self)))
-        found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-        return [(str(self.words[word_id]), score) for word_id, score in found if score > -math.inf]
+            left_out[self._ids[word]] = True
+        scores = (self.vectors @ query).masked_fill(left_out, -math.inf)
+        best = scores.topk(min(k, int((~left_out).sum())))
+        return list(zip(self.decode(best.indices), best.values.tolist(), strict=True))
 
     def add(
         self,
@@ -192,13 +190,11 @@ class Vocabulary:
             ConfigError: as `add`, and if the definition holds no known word with a weight.
         """
         self._check_new(word)
-        telling = [w for w in definition if w in self._ids and w not in SPECIALS and any(map(str.isalnum, w))]
-        known = [self._ids[w] for w in telling]
+        words = [w for w in definition if w not in SPECIALS and any(map(str.isalnum, w))]
+        known = [self._ids[w] for w in words if w in self._ids]
         weights = self.resting[len(SPECIALS) :].max() - self.resting[known]
         if float(weights.sum()) <= 0:
-            raise ConfigError(
-                f"the definition of {word!r} has no telling word that is known; use other words"
-            )
+            raise ConfigError(f"the definition of {word!r} has no telling word that is known; use other words")
         return self.add(word, weights @ self.vectors[known])
 
     def learn_from_contexts(self, word: str, states: Float[Tensor, "n dim"]) -> int:
@@ -281,15 +277,10 @@ class Vocabulary:
     def verify(self) -> list[str]:
         """Return the problems of this table in plain words, none when it is sound."""
         in_order = self._ids == _ids_of(self.words)
-        return word_problems(self._columns()) + (
-            [] if in_order else ["the ids of the words are out of order"]
-        )
+        return word_problems(self._columns()) + ([] if in_order else ["the ids of the words are out of order"])
 
     def _columns(self) -> WordColumns:
         return WordColumns(self.words, self.vectors, self.resting, self.counts, self.forms)
-
-    def _removed(self) -> Bool[Tensor, " words"]:
-        return torch.tensor([word is None for word in self.words])
 
     def _known(self, word: str) -> int:
         if word not in self._ids:

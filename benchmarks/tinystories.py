@@ -1,0 +1,87 @@
+"""Test perplexity on TinyStories: the brain beside a Kneser-Ney 5-gram and a plain GPT-2 stack, part by part.
+
+Everything is chosen on the training part; `test.txt` is read once, at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from typing import Any
+
+import torch
+
+from benchmarks import gpt2
+from benchmarks.common import data_file, perplexity, record, spread
+from engram_model.config import TrainingConfig, sized
+from engram_model.corpus import Corpus
+from engram_model.learning import Learning, prepare
+from engram_model.text import read_text, texts
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Train and score everything for each seed, and record the table."""
+    train_file = data_file(arguments.data, "tinystories", "train.txt")
+    test_file = data_file(arguments.data, "tinystories", "test.txt")
+    rows: dict[str, list[float]] = {}
+    extra: dict[str, Any] = {}
+    for seed in range(arguments.seeds):
+        training = TrainingConfig(seed=seed, epochs=arguments.epochs, minutes=None)
+        shape = sized("small")
+        lesson = prepare([train_file], shape, training)
+        test = [lesson.vocabulary.encode(text).tolist() for text in texts(read_text(test_file))]
+        found, about = _brain_rows(Learning(lesson, shape, training), test, seed)
+        epochs = about["epochs"]
+        found["Kneser-Ney 5-gram"] = lesson.phrases.perplexity([torch.tensor(text).numpy() for text in test])
+        corpus, held_out = Corpus(lesson.learned), Corpus(lesson.held_out)
+        if seed == 0 and not arguments.skip_gpt2:
+            about["gpt2_rate"] = _tune(corpus, held_out, len(lesson.vocabulary), training)
+            extra = about
+        if not arguments.skip_gpt2:
+            base = gpt2.train(
+                corpus, held_out, len(lesson.vocabulary), shape, training, epochs, extra["gpt2_rate"]
+            )
+            found["plain GPT-2 stack"] = math.exp(gpt2.evaluate(base.model, Corpus(test)))
+            about["gpt2_words_per_second"] = base.words_per_second
+        for name, value in found.items():
+            rows.setdefault(name, []).append(value)
+            print(f"seed {seed}: {name:45s} {value:8.2f}", file=sys.stderr, flush=True)
+    extra = extra or about
+    record("tinystories", {"seeds": arguments.seeds, "test_perplexity": {n: spread(v) for n, v in rows.items()}, **extra})
+
+
+def _brain_rows(learning: Learning, test: list[list[int]], seed: int) -> tuple[dict[str, float], dict[str, Any]]:
+    began = time.perf_counter()
+    learning.run(on_epoch=lambda report: print(f"seed {seed}: {report}", file=sys.stderr, flush=True))
+    mind = learning.finish().mind
+    minutes = (time.perf_counter() - began) / 60
+    found: dict[str, float] = {}
+    found["Engram"], mean_loops = perplexity(mind, test)
+    found["Engram, remembering what it reads"] = perplexity(mind, test, remember=True)[0]
+    found["Engram, phrase memory off"] = perplexity(mind, test, ngram=False)[0]
+    most = mind.brain.config.max_ponder
+    for loops in range(1, most + 1):
+        found[f"Engram, always {loops} loop{'s' if loops > 1 else ''}"] = perplexity(mind, test, loops=loops)[0]
+    progress = learning.trainer.progress
+    about = {
+        "epochs": progress.epoch,
+        "minutes": minutes,
+        "mean_loops": mean_loops,
+        "parameters": sum(p.numel() for p in mind.brain.parameters()),
+        "vocabulary": len(mind.vocabulary),
+        "words_per_second": progress.words / progress.seconds,
+        "words_learned": learning.lesson.words(),
+        "test_words": sum(map(len, test)),
+    }
+    return found, about
+
+
+def _tune(corpus: Corpus, held_out: Corpus, words: int, training: TrainingConfig) -> float:
+    """The learning rate with the best held-out loss after two passes."""
+    losses = {
+        rate: gpt2.train(corpus, held_out, words, sized("small"), training, 2, rate).held_out for rate in gpt2.RATES
+    }
+    print(f"GPT-2 held-out loss by learning rate: {losses}", file=sys.stderr, flush=True)
+    return min(losses, key=lambda rate: losses[rate])

@@ -1,0 +1,1 @@
+"""What the four scripts at the root show: progress, conversation, reports and the web page."""
