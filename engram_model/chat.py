@@ -78,7 +78,7 @@ class Chat:
         return Reader(self.engram.mind, self.memory, self.config)
 
     def configure(self, config: GenerationConfig) -> None:
-        """Change temperature, switches or seed; a changed switch or loop count makes the brain re-read the conversation."""
+        """Change how words are drawn; other loops or phrases switched make the brain read the conversation again."""
         reread = (config.loops, config.ngram) != (self.config.loops, self.config.ngram)
         if config.seed != self.config.seed:
             self.generator.manual_seed(config.seed)
@@ -103,7 +103,9 @@ class Chat:
         if not words:
             raise TextError("there is no word in that; type something")
         if len(words) > LONGEST_TURN:
-            raise TextError(f"a turn must be at most {LONGEST_TURN:,} words, got {len(words):,}; use ingest.py for long texts")
+            raise TextError(
+                f"a turn must be at most {LONGEST_TURN:,} words, got {len(words):,}; use ingest.py for long texts"
+            )
         began = time.perf_counter()
         turn = Turn()
         if self.reader.ids and self.reader.ids[-1] != END_ID:

@@ -49,7 +49,7 @@ class BrainConfig(_Settings):
         max_ponder: Most loops through layers 1..n_layers-1.
         ngram_table_size: Slots of each hashed phrase table; a prime spreads the hashes evenly.
         ngram_dim: Size of one row of a phrase table; 0 leaves the EngramModule out.
-        phrase_order: Longest phrase, in words, that the phrase memory counts; 0 switches it off.
+        phrase_order: Longest phrase, in words, that the phrase memory counts: 5, or 0 for none.
         dropout: Share of activations dropped in training; 0 overfits small texts, above 0.3 starves them.
     """
 
@@ -72,8 +72,7 @@ class BrainConfig(_Settings):
         _require(1 <= self.max_ponder <= 8, "max_ponder", "from 1 to 8 loops", self.max_ponder)
         _require(self.ngram_table_size >= 2, "ngram_table_size", "at least 2 slots", self.ngram_table_size)
         _require(self.ngram_dim >= 0, "ngram_dim", "0 (off) or more", self.ngram_dim)
-        _require(self.phrase_order == 0 or 2 <= self.phrase_order <= 6, "phrase_order", "0 or from 2 to 6",
-                 self.phrase_order)
+        _require(self.phrase_order in (0, 5), "phrase_order", "5 words, or 0 for none", self.phrase_order)
         _require(0.0 <= self.dropout < 0.9, "dropout", "in [0, 0.9)", self.dropout)
 
 

@@ -7,7 +7,6 @@ import time as clock
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -218,7 +217,7 @@ class EpisodicMemory:
         return episode_rows(self.episodes, self.keys)
 
     @classmethod
-    def from_rows(cls, rows: Rows, ids: Mapping[str, int], *, dim: int, capacity: int = 100_000) -> Self:
+    def from_rows(cls, rows: Rows, ids: Mapping[str, int], *, dim: int, capacity: int = 100_000) -> "EpisodicMemory":
         """Build from the rows of a collection and the vocabulary's word -> id.
 
         Raises:

@@ -27,7 +27,7 @@ PHRASE_REACH = 8
 
 @dataclass(frozen=True)
 class RecalledEpisode:
-    """An episode that came to mind: its id, the word it names, its share, its cosine and the length of the common phrase."""
+    """An episode that came to mind: id, the word it names, share, cosine, and length of the common phrase in words."""
 
     id: str
     word: str
@@ -178,13 +178,13 @@ class Reader:
         )
 
 
-def draw(
-    probs: Float[Tensor, " words"], config: GenerationConfig, generator: torch.Generator, spoken_only: bool = True
-) -> int:
-    """Draw a word from softmax(log p / temperature) over the `top_k` best; <UNK> and the speakers' marks are never spoken."""
+def draw(probs: Float[Tensor, " words"], config: GenerationConfig, generator: torch.Generator) -> int:
+    """Draw a word from softmax(log p / temperature) over the `top_k` best.
+
+    <UNK> and the speakers' marks are never spoken, whatever their probability.
+    """
     probs = probs.clone()
-    if spoken_only:
-        probs[[UNK_ID, *range(END_ID + 1, len(SPECIALS))]] = 0.0
+    probs[[UNK_ID, *range(END_ID + 1, len(SPECIALS))]] = 0.0
     count = min(config.top_k, len(probs)) if config.top_k else len(probs)
     best = probs.topk(count)
     # Against the best word's logarithm, in double precision: no temperature above zero overflows to NaN.

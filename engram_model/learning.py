@@ -215,9 +215,9 @@ class Learning:
         """
         began = time.perf_counter()
         mind = self.mind()
-        trial = self.lesson.held_out or self.lesson.learned[-FEWEST_TEXTS:]
-        calibrate(mind, trial, torch.Generator().manual_seed(self.training.seed))
-        figures = self.figures(mind, trial)
+        if self.lesson.held_out:
+            calibrate(mind, self.lesson.held_out, torch.Generator().manual_seed(self.training.seed))
+        figures = self.figures(mind)
         figures["seconds"] = round(self.trainer.progress.seconds + time.perf_counter() - began, 1)
         manifest = manifest_of(self.config, self.training, self.lesson.fingerprint, figures)
         finished = Engram(mind, EpisodicMemory(mind.vocabulary.dim), manifest)
@@ -233,17 +233,19 @@ class Learning:
             vocabulary.resting = self.learner.resting.detach().clone()
         norms = self.learner.table.detach().norm(dim=-1)
         phrases = self.lesson.phrases if self.config.phrase_order else None
+        if phrases is not None and self.start is not None and self.start.mind.phrases is not None:
+            phrases = self.start.mind.phrases.merged(phrases)
         gate, episode_gate = PhraseGate(self.config.embed_dim), EpisodeGate()
         return Mind(self.learner.brain.eval(), vocabulary, phrases, gate, episode_gate, norms)
 
-    def figures(self, mind: Mind, held_out: Sequence[np.ndarray]) -> dict[str, Any]:
-        """What the table at the end of training shows."""
-        reading = read(mind, held_out)
+    def figures(self, mind: Mind) -> dict[str, Any]:
+        """What the table at the end of training shows; without held-out text, its perplexity is None."""
         progress = self.trainer.progress
-        surprise = -target_log_probs(mind, reading)
+        reading = read(mind, self.lesson.held_out or self.lesson.learned[-1:])
+        perplexity = math.exp(-float(target_log_probs(mind, reading).mean()))
         return {
             "held_out_words": len(reading) if self.lesson.held_out else 0,
-            "perplexity": math.exp(float(surprise.mean())),
+            "perplexity": perplexity if self.lesson.held_out else None,
             "kneser_ney_perplexity": self.baseline,
             "mean_loops": float(reading.loops.float().mean()),
             "parameters": sum(p.numel() for p in self.learner.brain.parameters()),

@@ -19,6 +19,7 @@ from engram_model.head import word_logits
 from engram_model.phrases import PhraseCounts
 from engram_model.recall import EpisodeGate, Recalled, gate_features
 from engram_model.sources import PHRASE_FEATURES, PhraseGate
+from engram_model.text import UNK_ID
 from engram_model.vocabulary import Vocabulary
 
 SOURCES = ("brain", "phrase", "episode")
@@ -81,12 +82,16 @@ class Prediction:
 def phrase_view(
     mind: Mind, contexts: Sequence[Sequence[int]]
 ) -> tuple[Float[Tensor, "moments words"], Float[Tensor, "moments features"]]:
-    """What the phrase memory expects after each context (the words of the text so far), and what it counted there."""
+    """What the phrase memory expects after each context (the words of the text so far), and what it counted there.
+
+    A word that is newer than the counts is read as <UNK>, as every rare word was when they were made.
+    """
     assert mind.phrases is not None
     size = len(mind.vocabulary)
     probs = np.empty((len(contexts), size), dtype=np.float32)
     features = np.empty((len(contexts), PHRASE_FEATURES), dtype=np.float32)
-    for row, context in enumerate(contexts):
+    for row, words in enumerate(contexts):
+        context = [word if word < mind.phrases.vocab_size else UNK_ID for word in words]
         probs[row] = mind.phrases.distribution(context, vocab_size=size)
         features[row] = mind.phrases.features(context)
     return torch.from_numpy(probs), torch.from_numpy(features)

@@ -1,4 +1,4 @@
-"""Counted phrases: an interpolated modified Kneser-Ney model of the next word, with leave-one-out scores.
+"""Counted phrases: an interpolated modified Kneser-Ney model of the next word.
 
 It must not know of vectors, of gates, or of how its predictions are blended with others.
 """
@@ -137,6 +137,26 @@ class PhraseCounts:
             raw.append(times.astype(np.int64))
         return cls(vocab_size, keys, raw)
 
+    def merged(self, other: PhraseCounts) -> PhraseCounts:
+        """What counting the texts of both together would give; word ids must mean the same in both.
+
+        Raises:
+            ConfigError: The orders differ.
+        """
+        if self.order != other.order:
+            raise ConfigError(f"expected phrases of the same order, got {self.order} and {other.order}; train anew")
+        size = max(self.vocab_size, other.vocab_size)
+        maps, keys, raw = [np.arange(size), np.arange(size)], [], []
+        for pair in zip(self._levels[1:], other._levels[1:], strict=True):
+            old = [level.keys[:-1] for level in pair]
+            new = [join_keys(ids[k >> WORD_BITS], k & WORD_MASK) for ids, k in zip(maps, old, strict=True)]
+            unique, ranks = np.unique(np.concatenate(new), return_inverse=True)
+            counts = np.concatenate([level.raw[:-1] for level in pair])
+            keys.append(unique)
+            raw.append(np.bincount(ranks, counts, minlength=len(unique)).astype(np.int64))
+            maps = [ranks[: len(old[0])], ranks[len(old[0]) :]]
+        return PhraseCounts(size, keys, raw)
+
     def _find(self, words: Int[np.ndarray, " places"], inside: Bool[np.ndarray, " places"]) -> _Found:
         contexts = [np.zeros_like(words)]
         phrases = [self._levels[0].find(contexts[0], words)]
@@ -144,31 +164,6 @@ class PhraseCounts:
             contexts.append(_previous(phrases[-1], inside))
             phrases.append(level.find(contexts[-1], words))
         return _Found(np.stack(contexts), np.stack(phrases))
-
-    def _scores(self, texts: Sequence[np.ndarray], vocab_size: int, left_out: bool) -> PhraseScores:
-        words, inside = _stream(texts)
-        _check_ids(words, vocab_size)
-        found = self._find(words, inside)
-        contexts, phrases = found.contexts[:, inside], found.phrases[:, inside]
-        if left_out and ((phrases == ABSENT) & (contexts != ABSENT)).any():
-            raise TextError("expected the texts that were counted, found others; fit on these texts first")
-        probs = np.full(phrases.shape[1], 1.0 / vocab_size)
-        columns = []
-        for n, level in enumerate(self._levels):
-            removed = self._removed(n, phrases) if left_out else np.zeros_like(phrases[n])
-            probs = level.probs(contexts[n], phrases[n], removed, probs)
-            if n > 0:
-                seen = (phrases[n] != ABSENT) & left_out
-                last = (level.raw[phrases[n]] == 1) & left_out
-                columns += [level.uses[contexts[n]] - seen, level.followers[contexts[n]] - last]
-        return PhraseScores(probs, np.log1p(np.stack(columns, axis=1)).astype(np.float32))
-
-    def _removed(self, n: int, phrases: Int[np.ndarray, "order words"]) -> Int[np.ndarray, " words"]:
-        """What one occurrence adds to the count of its phrase: 1 if that is plain, or the longer one unique."""
-        removed = self._levels[n].plain[phrases[n]]
-        if n + 1 < self.order:
-            removed = removed | (self._levels[n + 1].raw[phrases[n + 1]] == 1)
-        return removed.astype(np.int64)
 
     def score_texts(self, texts: Sequence[np.ndarray], vocab_size: int | None = None) -> PhraseScores:
         """Scores of every word of some texts given all before it in its text.
@@ -180,23 +175,21 @@ class PhraseCounts:
         Raises:
             ConfigError: An id is not below the vocabulary's size.
         """
-        return self._scores(texts, self._size(vocab_size), left_out=False)
+        words, inside = _stream(texts)
+        _check_ids(words, self._size(vocab_size))
+        found = self._find(words, inside)
+        contexts, phrases = found.contexts[:, inside], found.phrases[:, inside]
+        probs = np.full(phrases.shape[1], 1.0 / self._size(vocab_size))
+        columns = []
+        for n, level in enumerate(self._levels):
+            probs = level.probs(contexts[n], phrases[n], probs)
+            if n > 0:
+                columns += [level.uses[contexts[n]], level.followers[contexts[n]]]
+        return PhraseScores(probs, np.log1p(np.stack(columns, axis=1)).astype(np.float32))
 
     def score(self, ids: Int[np.ndarray, " words"], vocab_size: int | None = None) -> PhraseScores:
         """`score_texts` of one text."""
         return self.score_texts([ids], vocab_size)
-
-    def leave_one_out(self, texts: Sequence[np.ndarray]) -> PhraseScores:
-        """Scores of the very texts that were counted, each word as if it had never been counted there.
-
-        The phrases that end with that word, one of each length, are each seen once less. A phrase seen no
-        more also takes one from the count of the phrase one word shorter, and so on as long as phrases
-        vanish; raw counts lose one in any case. Totals, freed shares and features follow, the discounts stay.
-
-        Raises:
-            TextError: These are not the texts that were counted.
-        """
-        return self._scores(texts, self.vocab_size, left_out=True)
 
     def perplexity(self, texts: Sequence[np.ndarray], vocab_size: int | None = None) -> float:
         """exp of the mean negative log-likelihood of all words of some texts, closing <END>s among them."""

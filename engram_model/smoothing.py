@@ -99,21 +99,17 @@ class Level:
         self,
         contexts: Int[np.ndarray, " n"],
         phrases: Int[np.ndarray, " n"],
-        removed: Int[np.ndarray, " n"],
         lower: Float[np.ndarray, " n"],
     ) -> Float[np.ndarray, " n"]:
         """(c - D(c)) / total + (freed / total) lower for each phrase; lower alone where the total is 0.
 
         Args:
-            contexts: Ids of the contexts, ABSENT allowed. phrases: Ids of the phrases, ABSENT allowed.
-            removed: 0 or 1, taken off the phrase's count, and so off its context's total; D(c) becomes D(c -
-            1). lower: Probability of each word after the context less its first word.
+            contexts: Ids of the contexts, ABSENT allowed.
+            phrases: Ids of the phrases, ABSENT allowed.
+            lower: Probability of each word after the context less its first word.
         """
-        before = self.counts[phrases]
-        after = before - removed
-        totals = self.totals[contexts] - removed
-        freed = self.freed[contexts] - self.discount(before) + self.discount(after)
-        shared = (after - self.discount(after) + freed * lower) / np.maximum(totals, 1)
+        counts, totals = self.counts[phrases], self.totals[contexts]
+        shared = (counts - self.discount(counts) + self.freed[contexts] * lower) / np.maximum(totals, 1)
         return np.where(totals > 0, shared, lower)
 
     def spread(self, context: int) -> tuple[Int[np.ndarray, " followers"], Float[np.ndarray, " followers"], float]:

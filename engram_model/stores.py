@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import chromadb
@@ -69,7 +69,7 @@ class Store:
             self._batch = int(client.get_max_batch_size())
 
     @classmethod
-    def open(cls, location: str | Path) -> Self:
+    def open(cls, location: str | Path) -> "Store":
         """Open the store at a directory (created if missing) or at the address of a Chroma server.
 
         Args:
@@ -91,7 +91,7 @@ class Store:
         if client is not None:
             client.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Store":
         """Return the store itself."""
         return self
 

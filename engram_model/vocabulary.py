@@ -5,7 +5,6 @@ It must not know how a vector is trained or how an answer is made.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Self
 
 import torch
 from jaxtyping import Float, Int
@@ -53,7 +52,7 @@ class Vocabulary:
         generator: torch.Generator,
         min_count: int = 1,
         forms: Mapping[str, str] | None = None,
-    ) -> Self:
+    ) -> "Vocabulary":
         """Build from counted words: the specials, then by falling count, equals in alphabetical order.
 
         Vectors are random directions of `dim` numbers; resting levels are log relative frequencies,
@@ -118,11 +117,7 @@ class Vocabulary:
         return torch.tensor([self.id_of(word) for word in words], dtype=torch.long)
 
     def decode(self, ids: Iterable[int] | Int[Tensor, " words"]) -> list[str]:
-        """Return the words of ids; a removed slot reads as <UNK>.
-
-        Raises:
-            ConfigError: if an id lies outside the table.
-        """
+        """Return the words of ids, <UNK> for a removed slot; ConfigError if an id lies outside the table."""
         wanted = [int(word_id) for word_id in ids]
         if not all(0 <= word_id < len(self) for word_id in wanted):
             raise ConfigError(f"word ids must be 0 to {len(self) - 1}, got {wanted}")
@@ -254,7 +249,7 @@ class Vocabulary:
         return word_rows(self._columns(), range(len(self)))
 
     @classmethod
-    def from_rows(cls, rows: Rows) -> Self:
+    def from_rows(cls, rows: Rows) -> "Vocabulary":
         """Build from the rows of a collection.
 
         Raises:

@@ -126,7 +126,8 @@ def _run(learning: Learning, interrupt: Interrupt, save_state: Callable[[], None
     step_words = trainer.rows * learning.training.row_words
     bar = tqdm(
         total=trainer.progress.total_steps * step_words, initial=trainer.progress.step * step_words,
-        unit=" words", unit_scale=True, file=out, dynamic_ncols=True, mininterval=0.5, desc="training",
+        unit=" words", unit_scale=True, file=out, dynamic_ncols=True, desc="training",
+        mininterval=0.5 if out.isatty() else 30.0,
     )
 
     def on_step(report: StepReport) -> None:
@@ -164,8 +165,8 @@ def _conclude(engram: Engram, arguments: argparse.Namespace, out: TextIO) -> Non
     figures = engram.manifest["figures"]
     replies = four_replies(engram)
     rows = [
-        ("held-out perplexity", f"{figures['perplexity']:.2f}"),
-        ("  of a Kneser-Ney 5-gram", "-" if figures["kneser_ney_perplexity"] is None else f"{figures['kneser_ney_perplexity']:.2f}"),
+        ("held-out perplexity", _shown(figures["perplexity"])),
+        ("  of a Kneser-Ney 5-gram", _shown(figures["kneser_ney_perplexity"])),
         ("parameters of the brain", f"{figures['parameters']:,}"),
         ("words it knows", f"{figures['vocabulary']:,}"),
         ("mean loops", f"{figures['mean_loops']:.2f}"),
@@ -178,6 +179,10 @@ def _conclude(engram: Engram, arguments: argparse.Namespace, out: TextIO) -> Non
     print(f"\nsaved to {arguments.brain}; talk to it: uv run test_brain.py --brain {arguments.brain}", file=out)
     if arguments.json:
         print(json.dumps({"brain": str(arguments.brain), "figures": figures, "replies": dict(replies)}))
+
+
+def _shown(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.2f}"
 
 
 def four_replies(engram: Engram) -> list[tuple[str, str]]:

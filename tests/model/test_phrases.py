@@ -1,4 +1,4 @@
-"""Counted phrases: against a textbook with dicts, by their algebra, and left-out words against new text."""
+"""Counted phrases: against a textbook with dicts and by their algebra."""
 
 from __future__ import annotations
 
@@ -84,16 +84,6 @@ class Textbook:
         return self.prob(text[place], longest[:-1]), features
 
 
-def without(book: Textbook, text: Sequence[int], place: int) -> Textbook:
-    """The book after one occurrence is taken out of its raw counts; the discounts stay."""
-    smaller = Textbook([], book.vocab_size, book.order)
-    smaller.raw = book.raw.copy()
-    smaller.raw.subtract(book.ending_at(text, place))
-    smaller.recount()
-    smaller.discounts = book.discounts
-    return smaller
-
-
 def arrays(texts: Sequence[Sequence[int]]) -> list[np.ndarray]:
     return [np.array(text, dtype=np.int64) for text in texts]
 
@@ -116,14 +106,13 @@ def test_scores_are_those_of_the_textbook(texts: list[list[int]], new: list[int]
 
 
 @settings(deadline=None, max_examples=40)
-@given(texts=texts_of_words, order=orders)
-def test_leave_one_out_is_a_count_without_the_occurrence(texts: list[list[int]], order: int) -> None:
-    """Probabilities and features both: each occurrence is really removed from the textbook's raw counts."""
-    scores = PhraseCounts.fit(arrays(texts), VOCAB, order).leave_one_out(arrays(texts))
-    book = Textbook(texts, VOCAB, order)
-    slow = [without(book, text, place).score(text, place) for text in texts for place in range(len(text))]
-    np.testing.assert_allclose(scores.probs, [prob for prob, _ in slow], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(scores.features, [features for _, features in slow], rtol=1e-6)
+@given(first=texts_of_words, second=texts_of_words, order=orders)
+def test_merged_counts_are_those_of_all_texts(first: list[list[int]], second: list[list[int]], order: int) -> None:
+    """Merging two counts gives, bit for bit, the state of counting all texts together."""
+    parts = [PhraseCounts.fit(arrays(texts), VOCAB, order) for texts in (first, second)]
+    whole = PhraseCounts.fit(arrays([*first, *second]), VOCAB, order).tensors()
+    merged = parts[0].merged(parts[1]).tensors()
+    assert all(torch.equal(tensor, merged[name]) for name, tensor in whole.items())
 
 
 @settings(deadline=None, max_examples=40)
@@ -191,16 +180,6 @@ def stories(seed: int, texts: int) -> list[np.ndarray]:
     return made
 
 
-def test_leave_one_out_is_worth_what_new_text_is() -> None:
-    """On the texts counted, leave-one-out tells the perplexity of new texts; plain scores flatter."""
-    seen, new = stories(1, 300), stories(2, 300)
-    counts = PhraseCounts.fit(seen, 97)
-    held_out = counts.perplexity(new)
-    left_out = np.exp(-np.log(counts.leave_one_out(seen).probs).mean())
-    assert left_out == pytest.approx(held_out, rel=0.04)
-    assert counts.perplexity(seen) < 0.6 * held_out
-
-
 def test_phrases_pay_and_longer_ones_do_where_text_repeats() -> None:
     """Pairs tell a chain, far below its 97 words; the longest phrases tell sentences that repeat."""
     counts = PhraseCounts.fit(stories(1, 300), 97, order=2)
@@ -259,14 +238,11 @@ def test_state_round_trips_bit_for_bit() -> None:
     assert all(torch.equal(tensor, again.tensors()[name]) for name, tensor in state.items())
     np.testing.assert_array_equal(counts.score(text).probs, again.score(text).probs)
     np.testing.assert_array_equal(counts.distribution(text[:7]), again.distribution(text[:7]))
-    np.testing.assert_array_equal(counts.leave_one_out(stories(3, 23)).probs, again.leave_one_out(stories(3, 23)).probs)
 
 
 def test_a_single_word_is_enough() -> None:
-    """Leaving out all there is leaves the uniform distribution."""
     counts = PhraseCounts.fit(arrays([[END_ID]]), VOCAB)
     assert counts.distribution([]).argmax() == END_ID
-    np.testing.assert_allclose(counts.leave_one_out(arrays([[END_ID]])).probs, [1 / VOCAB])
     assert counts.perplexity(arrays([[END_ID]])) == pytest.approx(1 / counts.distribution([])[END_ID])
 
 
@@ -283,10 +259,6 @@ def test_errors_say_what_was_expected() -> None:
         counts.score(np.array([VOCAB]))
     with pytest.raises(ConfigError, match="at least the 7 words"):
         counts.distribution([], vocab_size=VOCAB - 1)
-    with pytest.raises(TextError, match="texts that were counted"):
-        counts.leave_one_out(arrays([[5, 4, END_ID]]))
-    with pytest.raises(TextError, match="texts that were counted"):
-        PhraseCounts.fit(stories(3, 23), 97).leave_one_out(stories(3, 24))
     state = counts.tensors()
     with pytest.raises(BrainError, match="keys_3"):
         PhraseCounts.from_tensors({name: tensor for name, tensor in state.items() if name != "keys_3"})
