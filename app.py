@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from engram_scripts.common import run_main
@@ -21,13 +22,15 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--brain", type=Path, default=Path("brain"), metavar="DIR", help="brain directory (default: brain)")
-    made.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
-    made.add_argument("--port", type=int, metavar="N", help="port (default: the first free one from 7860)")
+    made.add_argument("--brain", type=Path, default=Path("brain"), metavar="DIR", help="brain (default: brain)")
+    # A Hugging Face Space, which sets SPACE_ID, forwards to port 7860 of all addresses.
+    host, port = ("0.0.0.0", 7860) if os.environ.get("SPACE_ID") else ("127.0.0.1", None)
+    made.add_argument("--host", default=host, help="address to listen on (default: 127.0.0.1; on a Space 0.0.0.0)")
+    made.add_argument("--port", type=int, default=port, metavar="N", help="port (default: the first free from 7860)")
     made.add_argument("--chroma", metavar="URL", help="Chroma server of the brain's store (default: inside --brain)")
     trained = made.add_argument_group("where there is no brain yet")
-    trained.add_argument("--size", choices=("nano", "small", "base"), default="small", help="its size (default: small)")
-    trained.add_argument("--minutes", type=float, default=10.0, metavar="M", help="train so many minutes at most (default: 10)")
+    trained.add_argument("--size", choices=("nano", "small", "base"), default="small", help="size (default: small)")
+    trained.add_argument("--minutes", type=float, default=10.0, metavar="M", help="minutes it may train (default: 10)")
     trained.add_argument("--text", nargs="+", type=Path, metavar="PATH", help="text files (default: the shipped text)")
     return made
 

@@ -11,20 +11,21 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from engram_model.corpus import WordIds
 from engram_model.mind import Mind
 from engram_model.pondering import calibrate_threshold
 from engram_model.reading import Reading, predictions, read, target_log_probs
-from engram_model.recall import EpisodeGate, Recalled, gate_features
+from engram_model.recall import EMPTY, RECALLED, EpisodeGate, Recalled, gate_features
 from engram_model.sources import blend
 from engram_model.text import USER_ID
 
 MAX_COST = 0.005
 MOST_WORDS = 20_000
-STEPS = 300
+STEPS = 200
 DECAY = 0.1
-BATCH = 2048
+BATCH = 1024
 RATE = 0.01
 
 
@@ -128,23 +129,29 @@ def _examples(mind: Mind, reading: Reading) -> dict[str, Tensor]:
     parts: list[dict[str, Tensor]] = []
     everything = torch.ones(len(reading), dtype=torch.bool)
     for rows, prediction in predictions(mind, reading, remember=everything):
-        if prediction.recalled is None or prediction.recalled.words.shape[1] < 2:
-            continue
-        phrases = prediction.phrase_probs
-        base = prediction.brain_probs
-        if phrases is not None:
-            share = prediction.shares[:, 1] / prediction.shares[:, :2].sum(-1).clamp(min=1e-9)
-            base = torch.lerp(base, phrases, share[:, None])
         found = prediction.recalled
-        part = {
-            "words": found.words, "similarity": found.similarity, "matched": found.matched,
-            "base": base.gather(1, found.words), "entropy": -torch.special.xlogy(base, base).sum(-1),
-            "target": reading.targets[rows], "state": reading.states[rows],
-            "log_base": base.gather(1, reading.targets[rows, None])[:, 0].clamp(min=1e-30).log(),
-        }
-        parts.append(part)
-    widest = max((part["words"].shape[1] for part in parts), default=0)
-    parts = [part for part in parts if part["words"].shape[1] == widest]
+        if found is None:
+            continue
+        base = prediction.brain_probs
+        if prediction.phrase_probs is not None:
+            share = prediction.shares[:, 1] / prediction.shares[:, :2].sum(-1).clamp(min=1e-9)
+            base = torch.lerp(base, prediction.phrase_probs, share[:, None])
+        target = reading.targets[rows, None]
+        width = (0, RECALLED - found.words.shape[1])
+        parts.append(
+            {
+                "words": pad(found.words, width),
+                "similarity": pad(found.similarity, width, value=EMPTY),
+                "matched": pad(found.matched, width),
+                "total": found.total,
+                "base": pad(base.gather(1, found.words), width),
+                "entropy": -torch.special.xlogy(base, base).sum(-1),
+                "state": reading.states[rows],
+                "target": target[:, 0],
+                "background": found.background.gather(1, target)[:, 0],
+                "log_base": base.gather(1, target)[:, 0].clamp(min=1e-30).log(),
+            }
+        )
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
@@ -158,23 +165,17 @@ def fit_episode_gate(mind: Mind, texts: Sequence[WordIds], generator: torch.Gene
     readings: list[Sequence[WordIds]] = [chosen]
     if any(USER_ID in text for text in chosen):
         readings.append(exchanges(chosen))
-    examples = [_examples(mind, read(mind, part)) for part in readings]
-    examples = [example for example in examples if example]
+    examples = [example for example in (_examples(mind, read(mind, part)) for part in readings) if example]
     if not examples:
         return
-    width = min(example["words"].shape[1] for example in examples)
-    examples = [e for e in examples if e["words"].shape[1] == width]
     data = {name: torch.cat([example[name] for example in examples]) for name in examples[0]}
     _fit(mind.episode_gate, data, lambda part: _gate_loss(mind.episode_gate, part, mind.vocabulary.vectors), generator)
 
 
 def _gate_loss(gate: EpisodeGate, data: dict[str, Tensor], vectors: Float[Tensor, "words dim"]) -> Float[Tensor, ""]:
-    recalled = Recalled(data["words"], data["words"], data["similarity"], data["matched"])
-    weights = gate.weights(recalled)
-    features = gate_features(recalled, weights, data["base"], data["entropy"], data["state"], vectors)
-    logit = gate.share_logit(features)
-    named = (weights * (data["words"] == data["target"][:, None])).sum(-1).clamp(min=1e-12)
-    log_share, log_rest = torch.nn.functional.logsigmoid(logit), torch.nn.functional.logsigmoid(-logit)
-    return -torch.logaddexp(log_rest + data["log_base"], log_share + named.log()).mean()
-
-
+    words, target = data["words"], data["target"]
+    recalled = Recalled(words, words, data["similarity"], data["matched"], data["background"][:, None], data["total"])
+    weights, rest = gate.weights(recalled)
+    features = gate_features(recalled, weights, rest, data["base"], data["entropy"], data["state"], vectors)
+    named = (weights * (words == target[:, None])).sum(-1) + rest * data["background"]
+    return -blend(data["log_base"], named.clamp(min=1e-12).log(), gate.share_logit(features)).mean()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -93,8 +93,10 @@ class Chat:
             pass
         return self.history[-1].text
 
-    def stream(self, text: str) -> Iterator[Thought]:
+    def stream(self, text: str) -> Generator[Thought, None, None]:
         """Say something and get the answer word by word; what was surprising is remembered when it is complete.
+
+        Closing the generator stops the answer, which is then complete.
 
         Raises:
             TextError: if there is no word in it, or more than 2,000.
@@ -134,7 +136,7 @@ class Chat:
         vocabulary = self.engram.vocabulary
         for word in words:
             word_id = vocabulary.id_of(word)
-            expected = reader.think(word_id)
+            expected = reader.think(word_id, reader.predict(word_id))
             if word_id == UNK_ID and self.remember:
                 # <UNK> stands for every word there might be; of its probability, one of them has the share 1 / V.
                 surprise = expected.surprise + math.log(len(vocabulary))

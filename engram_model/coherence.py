@@ -20,7 +20,7 @@ from engram_model.errors import TextError
 from engram_model.generation import Reader, speak
 from engram_model.measures import longest_run
 from engram_model.phrases import PhraseCounts
-from engram_model.text import BOT_ID, END_ID, SPECIALS, UNK_ID, USER_ID, join_words, split_words
+from engram_model.text import BOT_ID, END_ID, UNK_ID, USER_ID, join_words, split_words
 
 PROMPTS = 30
 OPENING_WORDS = 4
@@ -51,8 +51,8 @@ class Passage:
     start: int
 
     def spoken(self) -> list[int]:
-        """The judged words without markers and <END>."""
-        return [word for word in self.ids[self.start :] if word >= len(SPECIALS)]
+        """The judged words without the speakers' marks and <END>."""
+        return [word for word in self.ids[self.start :] if word not in (END_ID, USER_ID, BOT_ID)]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _real_answers(engram: Engram, found: Sequence[WordIds]) -> list[Passage]:
         for start in (place + 1 for place, word in enumerate(ids) if word == BOT_ID):
             end = ids.index(END_ID, start) + 1 if END_ID in ids[start:] else len(ids)
             asked = max((place for place in range(start) if ids[place] == USER_ID), default=-1) + 1
-            passages.append(Passage(_readable(engram, ids[asked : start - 1]), ids[:end], start))
+            passages.append(Passage(readable(engram, ids[asked : start - 1]), ids[:end], start))
     return passages
 
 
@@ -116,22 +116,25 @@ def _real_continuations(engram: Engram, found: Sequence[WordIds]) -> list[Passag
     most = OPENING_WORDS + GenerationConfig().max_words
     heads = [[int(word) for word in text[:most]] for text in found]
     return [
-        Passage(_readable(engram, ids[:OPENING_WORDS]), ids, OPENING_WORDS)
+        Passage(readable(engram, ids[:OPENING_WORDS]), ids, OPENING_WORDS)
         for ids in heads
         if len(ids) > OPENING_WORDS + 1
     ]
 
 
-def _readable(engram: Engram, ids: Sequence[int]) -> str:
+def readable(engram: Engram, ids: Sequence[int]) -> str:
+    """Words as a person reads them; markers are not shown."""
     return join_words(engram.vocabulary.decode(ids), engram.vocabulary.forms)
 
 
-def prompts(chosen: Plan) -> list[str]:
-    """About 30 prompts: fifteen simple ones, and as many of those that the real passages follow."""
+def prompts(engram: Engram, chosen: Plan) -> list[Passage]:
+    """About 30 prompts, without replies: fifteen simple ones, and as many of those that the real passages follow."""
     simple = QUESTIONS if chosen.answers else OPENINGS
-    real = list(dict.fromkeys(passage.prompt for passage in chosen.reference if split_words(passage.prompt)))
+    own = [(prompt, engram.vocabulary.encode(split_words(prompt)).tolist()) for prompt in simple]
+    real = {passage.prompt: passage.ids[: passage.start] for passage in chosen.reference if passage.prompt}
     step = max(1, len(real) // (PROMPTS - len(simple)))
-    return [*simple, *real[::step][: PROMPTS - len(simple)]]
+    picked = [*own, *list(real.items())[::step][: PROMPTS - len(simple)]]
+    return [Passage(prompt, ids, len(ids)) for prompt, ids in picked]
 
 
 def replies(
@@ -147,19 +150,18 @@ def replies(
     """
     config = GenerationConfig(seed=seed)
     found = []
-    for prompt in prompts(chosen):
+    for prompt in prompts(engram, chosen):
         if chosen.answers:
             chat = engram.chat(config, remember=False)
-            chat.say(prompt)
+            chat.say(prompt.prompt)
             ids, spoken = chat.reader.ids, len(chat.history[-1].thoughts)
         else:
             reader = Reader(engram.mind, engram.episodes, config)
-            for word in engram.vocabulary.encode(split_words(prompt)).tolist():
+            for word in prompt.ids:
                 reader.advance(word)
             spoken = sum(1 for _ in speak(reader, config, torch.Generator().manual_seed(seed)))
             ids = reader.ids
-        ended = ids[-1] == END_ID
-        found.append(Passage(prompt, list(ids), len(ids) - spoken - int(ended)))
+        found.append(Passage(prompt.prompt, list(ids), len(ids) - spoken - int(ids[-1] == END_ID)))
         on_reply(1)
     return found
 

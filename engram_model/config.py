@@ -122,6 +122,8 @@ class TrainingConfig(_Settings):
         _require(self.batch_words >= self.row_words, "batch_words", "at least row_words", self.batch_words)
         _require(self.muon_rate > 0 and self.adam_rate > 0, "learning rates", "above 0",
                  (self.muon_rate, self.adam_rate))
+        _require(self.weight_decay >= 0, "weight_decay", "0 (none) or more", self.weight_decay)
+        _require(self.warmup_steps >= 0, "warmup_steps", "0 or more", self.warmup_steps)
         _require(0.0 <= self.held_out <= 0.5, "held_out", "from 0 to 0.5", self.held_out)
         _require(self.min_count >= 1, "min_count", "at least 1", self.min_count)
         _require(0.0 <= self.surprise_strength <= 1.0, "surprise_strength", "from 0 to 1", self.surprise_strength)

@@ -22,7 +22,7 @@ WordIds = Sequence[int] | np.ndarray
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of words: what is read, what comes next, and which text it belongs to."""
+    """Rows of words: what is read, what comes next, and which text of its row it belongs to."""
 
     inputs: Int[Tensor, "rows time"]
     targets: Int[Tensor, "rows time"]
@@ -46,14 +46,16 @@ class Corpus:
         self.targets = torch.from_numpy(np.concatenate([np.asarray(text, dtype=np.int64) for text in texts]))
         self.inputs = torch.roll(self.targets, 1)
         self.inputs[torch.from_numpy(self.starts)] = END_ID
-        self.segments = torch.from_numpy(np.repeat(np.arange(len(texts)), self.lengths))
+        self.begins = torch.zeros_like(self.targets)
+        self.begins[torch.from_numpy(self.starts)] = 1
 
     def __len__(self) -> int:
         """Number of words."""
         return len(self.targets)
 
     def _take(self, index: Int[Tensor, "rows time"]) -> Batch:
-        return Batch(self.inputs[index], self.targets[index], self.segments[index])
+        # Counted along the row: a text that a row holds twice is two texts there.
+        return Batch(self.inputs[index], self.targets[index], self.begins[index].cumsum(dim=1))
 
     def shuffled(self, generator: torch.Generator, rows: int, time: int) -> Iterator[Batch]:
         """One epoch: the texts in random order, cut from a random offset into full batches of rows x time."""

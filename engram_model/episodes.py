@@ -78,6 +78,7 @@ class EpisodicMemory:
         self._next_ids = GrowingTensor(torch.empty(0, dtype=torch.long))
         self._suffixes = GrowingTensor(torch.empty(0, SUFFIX_WORDS, dtype=torch.long))
         self._next_number = 0
+        self._unlinked = 0
         self._unsaved: set[str] = set()
         self._forgotten: set[str] = set()
 
@@ -155,6 +156,7 @@ class EpisodicMemory:
         )
         self._append([episode], unit[None])
         self._next_ids.extend(torch.tensor([next_id]))
+        self._unlinked += next_id < 0
         self._suffixes.extend(torch.tensor([_suffix(context_ids)]))
         self._unsaved.add(episode.id)
         return episode.id
@@ -173,8 +175,7 @@ class EpisodicMemory:
 
     def search(self, query: Float[Tensor, " dim"], k: int) -> tuple[Float[Tensor, " found"], Int[Tensor, " found"]]:
         """Return the cosines of the k nearest recallable episodes, highest first, and their rows."""
-        hidden = self.next_ids < 0
-        return self._nearest.search(query, k, hidden if bool(hidden.any()) else None)
+        return self._nearest.search(query, k, self.next_ids < 0 if self._unlinked else None)
 
     def search_batch(
         self, queries: Float[Tensor, "time dim"], k: int, visible: Int[Tensor, " time"]
@@ -189,6 +190,7 @@ class EpisodicMemory:
         """Look up all words anew, after words were removed from the vocabulary or came back."""
         next_ids = [ids.get(episode.next_word, -1) for episode in self.episodes]
         self._next_ids = GrowingTensor(torch.tensor(next_ids, dtype=torch.long))
+        self._unlinked = sum(next_id < 0 for next_id in next_ids)
         suffixes = [_suffix([ids.get(word, UNK_ID) for word in e.context[-SUFFIX_WORDS:]]) for e in self.episodes]
         self._suffixes = GrowingTensor(torch.tensor(suffixes, dtype=torch.long).view(-1, SUFFIX_WORDS))
 
@@ -278,6 +280,7 @@ class EpisodicMemory:
         self.episodes = [episode for row, episode in enumerate(self.episodes) if row not in dropped]
         self._nearest.keep(kept)
         self._next_ids.keep(kept)
+        self._unlinked = int((self.next_ids < 0).sum())
         self._suffixes.keep(kept)
 
 

@@ -23,7 +23,7 @@ from engram_model.measures import ranks
 from engram_model.mind import Mind, phrase_view, predict
 from engram_model.pondering import halting_loop
 from engram_model.reading import CHUNK, Reading, read, target_log_probs
-from engram_model.recall import Recalled, causal_recall
+from engram_model.recall import Recalled, Trust, causal_recall
 from engram_model.text import END_ID, texts
 
 ALL_ON = "all_on"
@@ -89,8 +89,8 @@ class Scores:
 
     @property
     def surprise(self) -> Float[Tensor, " words"]:
-        """Surprise of each word in "all_on", in nats."""
-        return -self.log_probs[ALL_ON]
+        """Surprise of each word in "all_on", in nats, at least 0 (rounding can take a certainty above 1)."""
+        return (-self.log_probs[ALL_ON]).clamp(min=0.0)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,9 @@ def score(
     most = mind.brain.config.max_ponder
     reading = read(mind, found, loops=most, every_loop=True)
     assert reading.every_state is not None
-    halted = halting_loop(reading.gains, float(mind.brain.halt.threshold))
+    halted = torch.zeros(len(reading), dtype=torch.int64)
+    if most > 1:
+        halted = halting_loop(reading.gains, float(mind.brain.halt.threshold))
     index = halted[None, :, None].expand(1, -1, reading.every_state.shape[2])
     reading = replace(reading, states=reading.every_state.gather(0, index)[0], loops=halted + 1)
     stored = _Stored.of(memory or EpisodicMemory(mind.vocabulary.dim))
@@ -196,13 +198,15 @@ def _sweep(
     judge = EpisodicMemory(mind.vocabulary.dim)
     log_probs = {name: torch.empty(len(reading), dtype=torch.float64) for name in settings}
     found_ranks = torch.empty(len(reading), dtype=torch.int64)
+    trusts = {name: Trust() for name in settings}
     for start in range(0, len(reading), CHUNK):
         rows = slice(start, min(start + CHUNK, len(reading)))
         targets = reading.targets[rows]
         phrases = phrase_view(mind, reading.contexts[rows]) if mind.phrases is not None else None
         for name, setting in settings.items():
-            recalled = _recall(reading, setting, stored.part(setting.stored), rows)
-            probs = predict(mind, setting.states[rows], phrases if setting.counts else None, recalled).probs
+            recalled = _recall(mind, reading, setting, stored.part(setting.stored), rows)
+            seen = phrases if setting.counts else None
+            probs = predict(mind, setting.states[rows], seen, recalled, trusts[name], targets).probs
             chosen = probs.gather(1, targets[:, None])[:, 0].double().clamp(min=1e-30).log()
             log_probs[name][rows] = chosen
             if name == ALL_ON:
@@ -212,7 +216,9 @@ def _sweep(
     return log_probs, found_ranks
 
 
-def _recall(reading: Reading, setting: _Setting, stored: _Stored, rows: slice) -> Recalled | None:
+def _recall(
+    mind: Mind, reading: Reading, setting: _Setting, stored: _Stored, rows: slice
+) -> Recalled | None:
     """What comes to mind at some words: stored episodes, and moments of this reading that lie before each word."""
     visible = torch.zeros(rows.stop - rows.start, dtype=torch.int64)
     seen = torch.zeros(0, dtype=torch.int64)
@@ -229,6 +235,7 @@ def _recall(reading: Reading, setting: _Setting, stored: _Stored, rows: slice) -
         concept(setting.states[rows]),
         reading.suffixes[rows],
         visible + len(stored.words),
+        len(mind.vocabulary),
     )
 
 

@@ -17,7 +17,7 @@ from engram_model.brain import BrainOutput, Cache, concept
 from engram_model.config import GenerationConfig
 from engram_model.episodes import EpisodicMemory
 from engram_model.mind import Mind, Prediction, phrase_view, predict
-from engram_model.recall import SUFFIX, recall_one
+from engram_model.recall import SUFFIX, Trust, recall_one
 from engram_model.text import END_ID, SPECIALS, UNK_ID
 
 CANDIDATES = 5
@@ -90,6 +90,7 @@ class Reader:
         self.mind, self.memory, self.config = mind, memory, config
         self.ids: list[int] = []
         self.cache = Cache(mind.brain.config.context_size)
+        self.trust = Trust()
         self._output: BrainOutput
         self._read([END_ID])
 
@@ -106,11 +107,13 @@ class Reader:
 
     def hear(self, ids: Sequence[int]) -> list[Thought]:
         """Read words that someone else chose; returns what was thought of each before it was known."""
-        thoughts = []
-        for word in ids:
-            thoughts.append(self.think(word))
-            self.advance(word)
-        return thoughts
+        return [self.listen(word) for word in ids]
+
+    def listen(self, word: int) -> Thought:
+        """Take in one word that someone else chose; trust in episodes follows what it shows."""
+        thought = self.think(word, self.predict(word))
+        self.advance(word)
+        return thought
 
     def advance(self, word: int) -> None:
         """Take in one more word."""
@@ -128,15 +131,22 @@ class Reader:
         latest = self.ids[::-1][:SUFFIX]
         return latest + [-1] * (SUFFIX - len(latest))
 
-    def predict(self) -> Prediction:
-        """The distribution of the next word at temperature 1, and who says what."""
+    def predict(self, heard: int | None = None) -> Prediction:
+        """The distribution of the next word at temperature 1, and who says what.
+
+        Args:
+            heard: The word that someone else says next, for trust to learn from; the prediction does not depend on it.
+        """
         state = self._output.state[:, -1]
         phrases = recalled = None
         if self.config.ngram and self.mind.phrases is not None:
             phrases = phrase_view(self.mind, [self.ids[-PHRASE_REACH:]])
         if self.config.episodes and self.memory is not None and len(self.memory):
-            recalled = recall_one(self.memory, concept(state)[0], self.suffix())
-        return predict(self.mind, state, phrases, recalled)
+            recalled = recall_one(
+                self.memory, concept(state)[0], self.suffix(), len(self.mind.vocabulary)
+            )
+        came = None if heard is None else torch.tensor([heard])
+        return predict(self.mind, state, phrases, recalled, self.trust, came)
 
     def think(self, word: int, prediction: Prediction | None = None) -> Thought:
         """What was thought of `word` before it was taken in."""
@@ -174,7 +184,6 @@ class Reader:
                 int(found.matched[0, place]),
             )
             for place in order
-            if float(found.similarity[0, place]) > -1.5
         )
 
 

@@ -17,7 +17,7 @@ from engram_model.errors import ConfigError, TextError
 from engram_model.text import BOT_ID, SPECIALS, UNK_ID, read_text, texts
 from engram_model.vocabulary import Vocabulary
 
-_BREAK = re.compile(r"\n[^\S\n]*\n")
+_BREAK = re.compile(r"\n[^\S\n]*(?:<\|endoftext\|>)?[^\S\n]*\n")
 _LINE = re.compile(r"\n")
 _PIECE = re.compile(r"\S+")
 

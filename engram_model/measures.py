@@ -41,21 +41,21 @@ class Band:
         return inside if self.high is None else inside & (values < self.high)
 
 
-def bands(edges: Sequence[float], unit: str) -> list[Band]:
+def bands(edges: Sequence[int] | Sequence[float], unit: str) -> list[Band]:
     """The bands between rising edges, the last one open: edges 1, 10 give "1 to 9 times" for whole numbers."""
     whole = all(isinstance(edge, int) for edge in edges)
     found = []
     for low, high in zip(edges, [*edges[1:], None], strict=True):
         if high is None:
-            found.append(Band(f"{low:,}{unit} or more", low, None))
+            found.append(Band(f"{low:,}{unit} or more" if whole else f"{low:g}{unit} or more", float(low), None))
         elif whole:
-            found.append(Band(f"{low:,} to {high - 1:,}{unit}", low, high))
+            found.append(Band(f"{low:,} to {high - 1:,}{unit}", float(low), float(high)))
         else:
-            found.append(Band(f"{low:g} to {high:g}{unit}", low, high))
+            found.append(Band(f"{low:g} to {high:g}{unit}", float(low), float(high)))
     return found
 
 
-FREQUENCY_BANDS = bands([1, 10, 100, 1000], " times")
+FREQUENCY_BANDS = bands([0, 10, 100, 1000], " times")
 """How often a word was met in training; unknown words make a band of their own."""
 
 SURPRISE_BANDS = bands([0.0, 1.0, 2.0, 4.0, 8.0], " nats")
@@ -100,6 +100,7 @@ class Comparison:
         change_percent: 100 (with / without - 1); below zero the part helps.
         nats: Mean difference of the losses, with less without.
         standard_error: Of `nats`, in nats; None where there is too little text.
+        percent_range: `change_percent` two standard errors below and above; None as before.
         verdict: "pays", "costs", "no effect", "no clear effect" or "too little text to tell".
     """
 
@@ -108,6 +109,7 @@ class Comparison:
     change_percent: float
     nats: float
     standard_error: float | None
+    percent_range: tuple[float, float] | None
     verdict: str
 
 
@@ -120,10 +122,11 @@ def compare(on: Float[Tensor, " words"], off: Float[Tensor, " words"]) -> Compar
     difference = (off - on).double()
     nats = float(difference.mean())
     whole = len(difference) // BLOCK_WORDS
-    error = None
+    error = likely = None
     if whole >= FEWEST_BLOCKS:
         means = difference[: whole * BLOCK_WORDS].view(whole, BLOCK_WORDS).mean(1)
         error = float(means.std() / math.sqrt(whole))
+        likely = (100.0 * math.expm1(nats - 2.0 * error), 100.0 * math.expm1(nats + 2.0 * error))
     if not difference.any():
         verdict = "no effect"
     elif error is None:
@@ -132,7 +135,7 @@ def compare(on: Float[Tensor, " words"], off: Float[Tensor, " words"]) -> Compar
         verdict = "no clear effect"
     else:
         verdict = "pays" if nats < 0 else "costs"
-    return Comparison(perplexity(on), perplexity(off), 100.0 * math.expm1(nats), nats, error, verdict)
+    return Comparison(perplexity(on), perplexity(off), 100.0 * math.expm1(nats), nats, error, likely, verdict)
 
 
 @dataclass(frozen=True)
@@ -177,16 +180,6 @@ def longest_run(words: Sequence[int], text: Int[np.ndarray, " place"]) -> tuple[
         if longest > best:
             best, start = longest, place - longest + 1
     return best, start
-
-
-def mean(values: Sequence[float]) -> float | None:
-    """The mean, None of nothing."""
-    return math.fsum(values) / len(values) if values else None
-
-
-def mean_where(values: Tensor, chosen: Bool[Tensor, " words"]) -> float | None:
-    """Mean of the chosen values, None where none is chosen."""
-    return float(values[chosen].double().mean()) if bool(chosen.any()) else None
 
 
 def histogram(values: Float[Tensor, " words"], width: float, high: float) -> tuple[list[float], list[int]]:

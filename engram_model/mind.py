@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from engram_model.brain import Brain, concept
 from engram_model.head import word_logits
 from engram_model.phrases import PhraseCounts
-from engram_model.recall import EpisodeGate, Recalled, gate_features
+from engram_model.recall import EpisodeGate, Recalled, Trust, episode_probs, gate_features
 from engram_model.sources import PHRASE_FEATURES, PhraseGate
 from engram_model.text import UNK_ID
 from engram_model.vocabulary import Vocabulary
@@ -55,6 +55,7 @@ class Prediction:
         shares: Share of brain, phrase memory and episodes in the blend.
         brain_probs: What the brain alone expects.
         phrase_probs: What the phrase memory expects; None where it is off.
+        episode_probs: What the episodes expect; None where there are none.
         recalled: Episodes that came to mind; None where there are none.
         weights: Share of each recalled episode among the episodes.
     """
@@ -63,6 +64,7 @@ class Prediction:
     shares: Float[Tensor, "moments 3"]
     brain_probs: Float[Tensor, "moments words"]
     phrase_probs: Float[Tensor, "moments words"] | None
+    episode_probs: Float[Tensor, "moments words"] | None
     recalled: Recalled | None
     weights: Float[Tensor, "moments k"] | None
 
@@ -72,9 +74,8 @@ class Prediction:
         said["phrase"] = said["episode"] = 0.0
         if self.phrase_probs is not None:
             said["phrase"] = float(self.shares[moment, 1] * self.phrase_probs[moment, word])
-        if self.recalled is not None and self.weights is not None:
-            named = self.weights[moment][self.recalled.words[moment] == word].sum()
-            said["episode"] = float(self.shares[moment, 2] * named)
+        if self.episode_probs is not None:
+            said["episode"] = float(self.shares[moment, 2] * self.episode_probs[moment, word])
         total = sum(said.values()) or 1.0
         return {source: value / total for source, value in said.items()}
 
@@ -103,6 +104,8 @@ def predict(
     states: Float[Tensor, "moments dim"],
     phrases: tuple[Tensor, Tensor] | None = None,
     recalled: Recalled | None = None,
+    trust: Trust | None = None,
+    heard: Int[Tensor, " moments"] | None = None,
 ) -> Prediction:
     """The one output rule: p = (1 - l_e) [(1 - l_p) p_brain + l_p p_phrase] + l_e p_episodes.
 
@@ -111,6 +114,9 @@ def predict(
         states: The brain's state at each moment.
         phrases: `phrase_view` of the moments, or None to leave the counted phrases out.
         recalled: Episodes that came to mind, or None to leave episodes out.
+        trust: How far episodes are believed in this text beyond what the gate says; None believes the gate.
+        heard: The words that really came, where they are known: trust follows them one by one, each prediction made
+            with the trust before its word.
     """
     vectors, resting = mind.vocabulary.vectors, mind.vocabulary.resting
     brain_probs = word_logits(concept(states), mind.brain.scale, vectors, resting).softmax(-1)
@@ -123,15 +129,32 @@ def predict(
         base = torch.lerp(brain_probs, phrase_probs, share[:, None])
         shares[:, 0], shares[:, 1] = 1.0 - share, share
     if recalled is None or recalled.words.shape[1] == 0:
-        return Prediction(base, shares, brain_probs, phrase_probs, None, None)
-    weights = mind.episode_gate.weights(recalled)
+        return Prediction(base, shares, brain_probs, phrase_probs, None, None, None)
+    weights, background = mind.episode_gate.weights(recalled)
+    remembered = episode_probs(recalled, weights, background)
     entropy = -torch.special.xlogy(base, base).sum(-1)
     at_recalled = base.gather(1, recalled.words)
-    features = gate_features(recalled, weights, at_recalled, entropy, states, vectors)
-    share = torch.sigmoid(mind.episode_gate.share_logit(features)) * (weights.sum(-1) > 0)
-    probs = (base * (1.0 - share[:, None])).scatter_add(1, recalled.words, share[:, None] * weights)
+    features = gate_features(recalled, weights, background, at_recalled, entropy, states, vectors)
+    logit = mind.episode_gate.share_logit(features)
+    if trust is not None:
+        logit = logit + _trusted(trust, logit, base, remembered, heard)
+    share = torch.sigmoid(logit) * (recalled.total > 0)
+    probs = torch.lerp(base, remembered, share[:, None])
     shares = torch.cat((shares[:, :2] * (1.0 - share[:, None]), share[:, None]), dim=1)
-    return Prediction(probs, shares, brain_probs, phrase_probs, recalled, weights)
+    return Prediction(probs, shares, brain_probs, phrase_probs, remembered, recalled, weights)
+
+
+def _trusted(
+    trust: Trust,
+    logit: Float[Tensor, " moments"],
+    base: Float[Tensor, "moments words"],
+    remembered: Float[Tensor, "moments words"],
+    heard: Int[Tensor, " moments"] | None,
+) -> Float[Tensor, " moments"]:
+    if heard is None:
+        return torch.full_like(logit, trust.level)
+    columns = (logit, remembered.gather(1, heard[:, None])[:, 0], base.gather(1, heard[:, None])[:, 0])
+    return torch.tensor([trust.follow(*word) for word in zip(*(c.tolist() for c in columns), strict=True)])
 
 
 def _without_removed(

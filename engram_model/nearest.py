@@ -13,16 +13,19 @@ PRUNED_FROM = 8_192
 """Fewer rows than this are simply all compared."""
 
 BLOCK = 32
+SEEDS = 4
+"""For k rows, the best row of each of so many times k blocks is compared first, to know what is to be reached."""
+
 SLACK = 1e-5
 """More than the rounding error of a bound, so that no row is missed for it."""
 
-WASTED_SHARE = 1 / 16
-"""If the bounds leave a larger share of the rows, comparing all is as fast ..."""
+WASTED_SHARE = 1 / 8
+"""If the bounds leave a larger share of the rows, comparing all is as fast."""
 
-PAUSE = 31
-"""... and the bounds are not tried again for so many searches."""
+PATIENCE, PAUSE = 4, 60
+"""After so many searches wasted in a row, the bounds are not tried for so many searches."""
 
-_CHUNK = 256
+CHUNK = 256
 
 
 class NearestRows:
@@ -42,7 +45,7 @@ class NearestRows:
         self._axes = torch.empty(0)
         self._bounds = torch.empty(0)
         self._fitted = False
-        self._pause = 0
+        self._wasted = 0
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -101,8 +104,8 @@ class NearestRows:
         k = min(k, len(self))
         cosines, indices = queries.new_empty(len(queries), k), visible.new_empty(len(queries), k)
         places = torch.arange(len(self))
-        for start in range(0, len(queries), _CHUNK):
-            part = slice(start, start + _CHUNK)
+        for start in range(0, len(queries), CHUNK):
+            part = slice(start, start + CHUNK)
             seen = max(k, int(visible[part].max()))
             all_cosines = queries[part] @ self.rows[:seen].T
             all_cosines.masked_fill_(places[:seen] >= visible[part, None], -torch.inf)
@@ -114,29 +117,32 @@ class NearestRows:
     ) -> Int[Tensor, " candidates"] | None:
         """Return the rows that may be among the k closest, or None for all of them."""
         n = len(self)
-        if n < PRUNED_FROM or k * BLOCK > n * WASTED_SHARE:
+        if n < PRUNED_FROM or not 0 < k * SEEDS * BLOCK <= n:
             return None
-        if self._pause:
-            self._pause -= 1
+        if self._wasted >= PATIENCE:
+            self._wasted = (self._wasted + 1) % (PATIENCE + PAUSE)
             return None
         if not self._fitted:
             self._fit()
-        whole = n // BLOCK * BLOCK
-        bounds = self._bound_query(query) @ self._bounds[:, :n]
+        leading = query @ self._axes
+        rest = (1 - leading @ leading).clamp_(min=0).sqrt_()
+        bounds = torch.cat((leading, rest[None])) @ self._bounds[:, :n]
         if hidden is not None:
-            bounds = bounds.masked_fill(hidden, -torch.inf)
+            bounds.masked_fill_(hidden, -torch.inf)
+        whole = n // BLOCK * BLOCK
         blocks = bounds[:whole].view(-1, BLOCK)
         tops = blocks.amax(dim=1)
-        promising = tops.topk(k).indices
-        first = blocks[promising].flatten().topk(k).indices
-        seeds = promising[first // BLOCK] * BLOCK + first % BLOCK
-        reached = float((self.rows[seeds] @ query).min()) - SLACK
+        promising = tops.topk(k * SEEDS).indices
+        seeds = promising * BLOCK + blocks[promising].argmax(dim=1)
+        reached = (self.rows[seeds] @ query).topk(k).values[-1] - SLACK
         near = (tops >= reached).nonzero()[:, 0]
         inside = (blocks[near] >= reached).nonzero()
         if len(inside) > n * WASTED_SHARE:
-            self._pause = PAUSE
+            self._wasted += 1
             return None
-        return torch.cat((near[inside[:, 0]] * BLOCK + inside[:, 1], torch.arange(whole, n)))
+        self._wasted = 0
+        candidates = near[inside[:, 0]] * BLOCK + inside[:, 1]
+        return candidates if whole == n else torch.cat((candidates, torch.arange(whole, n)))
 
     def _fit(self) -> None:
         """Find the principal axes of the rows and write the table of bounds, with room for as many again."""
@@ -152,6 +158,3 @@ class NearestRows:
         leading = rows @ self._axes
         rest = (1 - leading.square().sum(dim=1)).clamp(min=0).sqrt()
         return torch.cat((leading, rest[:, None]), dim=1).T
-
-    def _bound_query(self, query: Float[Tensor, " dim"]) -> Float[Tensor, " prefix"]:
-        return self._bound_columns(query[None])[:, 0]

@@ -102,13 +102,23 @@ def step_loss(learner: Learner, batch: Batch, loops: int | None, strength: float
     return StepLoss(total + halt, final.mean().detach(), halt.detach())
 
 
+def whole_rows(config: BrainConfig) -> tuple[int, int]:
+    """Most words of a row that holds whole texts, and how many a piece of a longer text repeats of the one before.
+
+    That is as far as a word is felt through all layers, each of which looks one window back: a word read in pieces
+    is thought of exactly as in one row.
+    """
+    reach = config.n_layers * (config.context_size - 1) + 2
+    return max(LONGEST_ROW, 2 * reach), reach
+
+
 @torch.no_grad()
 def held_out_loss(learner: Learner, corpus: Corpus, loops: int | None = None) -> float:
     """Mean loss, in nats a word, on whole texts, each word predicted from its own text only."""
     learner.eval()
     config, vectors = learner.brain.config, learner.unit_vectors()
     total, count = 0.0, 0
-    for batch, places in corpus.whole_texts(LONGEST_ROW, config.context_size, BATCH_WORDS):
+    for batch, places in corpus.whole_texts(*whole_rows(config), BATCH_WORDS):
         output = learner.brain(batch.inputs, vectors, segments=batch.segments, loops=loops or config.max_ponder)
         losses = learner.losses(output.states[-1], batch, vectors)[places >= 0]
         total, count = total + float(losses.double().sum()), count + len(losses)

@@ -7,7 +7,7 @@ read in parallel and still be scored word by word exactly as if it had been read
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,8 +18,8 @@ from engram_model.corpus import Corpus, WordIds
 from engram_model.episodes import EpisodicMemory
 from engram_model.generation import PHRASE_REACH
 from engram_model.mind import Mind, Prediction, phrase_view, predict
-from engram_model.objective import BATCH_WORDS, LONGEST_ROW
-from engram_model.recall import SUFFIX, Recalled, causal_recall, recall_one
+from engram_model.objective import BATCH_WORDS, whole_rows
+from engram_model.recall import SUFFIX, Recalled, Trust, causal_recall, recall_one
 
 CHUNK = 256
 
@@ -91,7 +91,7 @@ def read(
     gains = torch.zeros(count, max(0, (loops or most) - 1))
     every = torch.empty(loops or most, count, dim) if every_loop else None
     mind.brain.eval()
-    for batch, places in corpus.whole_texts(LONGEST_ROW, mind.brain.config.context_size, BATCH_WORDS):
+    for batch, places in corpus.whole_texts(*whole_rows(mind.brain.config), BATCH_WORDS):
         out = mind.brain(batch.inputs, mind.vocabulary.vectors, segments=batch.segments, loops=loops, ngram=ngram)
         real = places >= 0
         where = places[real]
@@ -123,6 +123,7 @@ def predictions(
         remember: Which moments of this very reading are remembered once they are past (instead of `memory`).
     """
     keys = concept(reading.states)
+    trust = Trust()
     kept = torch.nonzero(remember)[:, 0] if remember is not None else torch.zeros(0, dtype=torch.int64)
     for start in range(0, len(reading), CHUNK):
         rows = slice(start, min(start + CHUNK, len(reading)))
@@ -134,12 +135,14 @@ def predictions(
             if len(seen):
                 recalled = causal_recall(
                     keys[seen], reading.targets[seen], reading.suffixes[seen],
-                    keys[rows], reading.suffixes[rows], visible,
+                    keys[rows], reading.suffixes[rows], visible, len(mind.vocabulary),
                 )
         elif memory is not None and len(memory):
-            found = [recall_one(memory, keys[row], reading.suffixes[row].tolist()) for row in range(*rows.indices(len(reading)))]
-            recalled = Recalled(*(torch.cat([getattr(one, name) for one in found]) for name in Recalled.__annotations__))
-        yield rows, predict(mind, reading.states[rows], phrases, recalled)
+            places = range(*rows.indices(len(reading)))
+            size = len(mind.vocabulary)
+            found = [recall_one(memory, keys[row], reading.suffixes[row].tolist(), size) for row in places]
+            recalled = Recalled(*(torch.cat([getattr(one, part.name) for one in found]) for part in fields(Recalled)))
+        yield rows, predict(mind, reading.states[rows], phrases, recalled, trust, reading.targets[rows])
 
 
 def target_log_probs(

@@ -5,6 +5,7 @@ It must not know how episodes are stored; it sees keys, phrases and next words a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,32 +15,38 @@ from torch import Tensor, nn
 from engram_model.episodes import EpisodicMemory
 from engram_model.ngram import EngramModule
 
-RECALLED = 48
+RECALLED = 512
+LISTENED = 32
 SUFFIX = 4
 MATCH_BONUS = 0.1
-GATE_FEATURES = 9
+GATE_FEATURES = 11
 HIDDEN = 16
+EMPTY = -2.0
 
 
 @dataclass(frozen=True)
 class Recalled:
-    """The episodes that come to mind at each word, best first; empty places have similarity -2.
+    """What comes to mind at each moment: the nearest episodes, best first, and a faint sense of all the others.
 
     Attributes:
-        rows: Row of each episode in the memory.
+        rows: Row of each near episode in the memory.
         words: Id of the word that came next then.
-        similarity: Cosine of the state then and the state now.
+        similarity: Cosine of the state then and the state now; -2 at empty places.
         matched: How many of the last words are the same, 0 to 4.
+        background: Share of each word among all episodes that are remembered.
+        total: How many episodes are remembered.
     """
 
-    rows: Int[Tensor, "*batch k"]
-    words: Int[Tensor, "*batch k"]
-    similarity: Float[Tensor, "*batch k"]
-    matched: Int[Tensor, "*batch k"]
+    rows: Int[Tensor, "moments k"]
+    words: Int[Tensor, "moments k"]
+    similarity: Float[Tensor, "moments k"]
+    matched: Int[Tensor, "moments k"]
+    background: Float[Tensor, "moments words"]
+    total: Int[Tensor, " moments"]
 
 
 def matched_words(
-    suffixes: Int[Tensor, "*batch places"], suffix: Int[Tensor, "*batch places"]
+    suffixes: Int[Tensor, "*#batch places"], suffix: Int[Tensor, "*#batch places"]
 ) -> Int[Tensor, "*batch"]:
     """Length of the common phrase at the end of two contexts; suffixes list words latest first, -1 for none."""
     same = (suffixes == suffix) & (suffixes >= 0)
@@ -54,28 +61,32 @@ def selection_score(
 
 
 class EpisodeGate(nn.Module):
-    """What recalled episodes say, p(w) = sum of softmax weights of those followed by w, and their share lambda.
+    """What remembered episodes say, and their share lambda in the next word.
 
-    The weight of an episode grows with its similarity (sharpness is learned, as the temperature of kNN-LM,
-    Khandelwal et al. 2020, eq. 2) and with the phrase it shares. lambda sees only what is known before the word.
+    p(w) is the sum of softmax weights of the episodes that were followed by w (kNN-LM, Khandelwal et al. 2020, eq. 2).
+    A near episode scores sharpness * similarity + a bonus for the phrase it shares; every episode besides scores one
+    learned background, so that a word often met lately is likely even where no moment resembles this one. lambda sees
+    only what is known before the word.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.log_sharpness = nn.Parameter(torch.tensor(2.3))
         self.phrase_bonus = nn.Parameter(torch.tensor([0.0, 0.5, 0.5, 0.5, 0.5]))
+        self.background = nn.Parameter(torch.tensor(1.0))
         self.expand = nn.Linear(GATE_FEATURES, HIDDEN)
         self.contract = nn.Linear(HIDDEN, 1)
         nn.init.zeros_(self.contract.weight)
         nn.init.constant_(self.contract.bias, -2.0)
 
-    def weights(self, recalled: Recalled) -> Float[Tensor, "*batch k"]:
-        """Share of each recalled episode; they sum to one (all zero where nothing came to mind)."""
-        bonus = self.phrase_bonus.cumsum(0)[recalled.matched]
-        scores = self.log_sharpness.exp() * recalled.similarity + bonus
-        empty = recalled.similarity < -1.5
-        weights = scores.masked_fill(empty, -1e9).softmax(dim=-1)
-        return weights.masked_fill(empty, 0.0)
+    def weights(self, recalled: Recalled) -> tuple[Float[Tensor, "moments k"], Float[Tensor, " moments"]]:
+        """Share of each near episode and share of the background; together one (both zero where nothing is known)."""
+        scores = self.log_sharpness.exp() * recalled.similarity + self.phrase_bonus.cumsum(0)[recalled.matched]
+        scores = scores.masked_fill(recalled.similarity <= EMPTY, -1e9)
+        level = self.background + recalled.total.clamp(min=1).log()
+        shares = torch.cat((scores, level[:, None]), dim=1).softmax(dim=1)
+        shares = shares * (recalled.total > 0)[:, None]
+        return shares[:, :-1], shares[:, -1]
 
     def share_logit(self, features: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch"]:
         """Logit of lambda, the share of the episodes in the next word."""
@@ -83,48 +94,75 @@ class EpisodeGate(nn.Module):
         return hidden[..., 0]
 
 
-def agreement_of_words(
-    weights: Float[Tensor, "batch k"], words: Int[Tensor, "batch k"]
-) -> Float[Tensor, "batch k"]:
-    """p_episodes of the word that each recalled episode names: the weights of all that name the same word."""
-    same = words[:, :, None] == words[:, None, :]
-    return (same * weights[:, None, :]).sum(-1)
+@dataclass
+class Trust:
+    """How much more, or less, episodes deserve to be believed in this text than the gate thinks.
+
+    A bias of lambda's logit that follows what turned out right: after each word it moves by `rate` along the gradient
+    of the log-likelihood, r - lambda, with r = lambda p_episodes / p the share of the episodes in the word that came.
+    The gate learns from texts like those it was trained on; a foreign text may need its memories far more.
+
+    Attributes:
+        level: The bias, in logits; 0 believes the gate.
+        rate: How fast it follows; at 0 it never moves, near 1 a single word sways it.
+    """
+
+    level: float = 0.0
+    rate: float = 0.03
+
+    def follow(self, logit: float, episodes: float, base: float) -> float:
+        """Learn from one word: the gate's logit and the two probabilities of the word; returns the bias it had before."""
+        before = self.level
+        share = 1.0 / (1.0 + math.exp(-(logit + before)))
+        said, other = share * episodes, (1.0 - share) * base
+        self.level += self.rate * (said / max(said + other, 1e-30) - share)
+        return before
+
+
+def episode_probs(
+    recalled: Recalled, weights: Float[Tensor, "moments k"], background: Float[Tensor, " moments"]
+) -> Float[Tensor, "moments words"]:
+    """p_episodes: the weights of the near episodes gathered by the word each names, plus the background."""
+    return (recalled.background * background[:, None]).scatter_add(1, recalled.words, weights)
 
 
 def gate_features(
     recalled: Recalled,
-    weights: Float[Tensor, "batch k"],
-    base: Float[Tensor, "batch k"],
-    base_entropy: Float[Tensor, " batch"],
-    state: Float[Tensor, "batch dim"],
+    weights: Float[Tensor, "moments k"],
+    background: Float[Tensor, " moments"],
+    base: Float[Tensor, "moments k"],
+    base_entropy: Float[Tensor, " moments"],
+    state: Float[Tensor, "moments dim"],
     vectors: Float[Tensor, "words dim"],
-) -> Float[Tensor, "batch features"]:
+) -> Float[Tensor, "moments features"]:
     """What lambda sees: how sure the brain is, how sure memory is, how well the two agree.
 
     Args:
         recalled: What came to mind.
-        weights: Share of each episode.
-        base: Probability, without episodes, of the word that each episode names.
+        weights: Share of each near episode.
+        background: Share of the background.
+        base: Probability, without episodes, of the word that each near episode names.
         base_entropy: Entropy of the prediction without episodes, in nats.
         state: The brain's state.
         vectors: The vocabulary's unit vectors.
     """
-    named = agreement_of_words(weights, recalled.words)
-    entropy = -(weights * named.clamp(min=1e-9).log()).sum(-1)
-    top = named.argmax(dim=-1, keepdim=True)
-    retrieved = (weights[..., None] * vectors[recalled.words]).sum(1)
+    heard = min(LISTENED, weights.shape[1])
+    best = weights.argmax(dim=1, keepdim=True)
+    retrieved = (weights[:, :heard, None] * vectors[recalled.words[:, :heard]]).sum(1)
     opened = torch.logit(EngramModule.gate(state, retrieved), eps=1e-6)
     return torch.stack(
         (
             recalled.similarity[:, 0],
-            recalled.similarity.mean(-1),
-            recalled.matched.max(-1).values / SUFFIX,
-            (weights * recalled.matched).sum(-1) / SUFFIX,
+            recalled.similarity[:, :heard].mean(1),
+            recalled.matched.amax(1) / SUFFIX,
+            (weights * recalled.matched).sum(1) / SUFFIX,
             base_entropy / 4.0,
-            entropy / 2.0,
-            (weights * base).sum(-1).clamp(min=1e-6).log() / 4.0,
-            base.gather(1, top)[:, 0].clamp(min=1e-6).log() / 4.0,
+            -(weights * weights.clamp(min=1e-9).log()).sum(1) / 4.0,
+            background,
+            (weights * base).sum(1).clamp(min=1e-6).log() / 4.0,
+            base.gather(1, best)[:, 0].clamp(min=1e-6).log() / 4.0,
             opened / 5.0,
+            recalled.total.clamp(min=1).log() / 8.0,
         ),
         dim=-1,
     )
@@ -134,11 +172,12 @@ def causal_recall(
     keys: Float[Tensor, "episodes dim"],
     words: Int[Tensor, " episodes"],
     suffixes: Int[Tensor, "episodes places"],
-    queries: Float[Tensor, "time dim"],
-    query_suffixes: Int[Tensor, "time places"],
-    visible: Int[Tensor, " time"],
+    queries: Float[Tensor, "moments dim"],
+    query_suffixes: Int[Tensor, "moments places"],
+    visible: Int[Tensor, " moments"],
+    vocabulary: int,
 ) -> Recalled:
-    """What comes to mind at each of many moments, each seeing only the first `visible` episodes.
+    """What comes to mind at each of many moments in order, each seeing only the first `visible` episodes.
 
     The same rule as recalling one moment at a time; used where all states are known beforehand (reading a text).
     """
@@ -149,41 +188,40 @@ def causal_recall(
         running &= (query_suffixes[:, place, None] == suffixes[None, :, place]) & (suffixes[None, :, place] >= 0)
         matched += running
     scores = selection_score(similarity, matched)
-    scores.masked_fill_(torch.arange(len(keys))[None, :] >= visible[:, None], -2.0)
-    return pick(scores, similarity, matched, words)
-
-
-def pick(scores: Tensor, similarity: Tensor, matched: Tensor, words: Tensor) -> Recalled:
-    """The best `RECALLED` episodes of each row by score."""
-    count = min(RECALLED, scores.shape[1])
-    best, rows = scores.topk(count, dim=1)
-    empty = best <= -1.99
+    scores.masked_fill_(torch.arange(len(keys))[None, :] >= visible[:, None], EMPTY)
+    best, rows = scores.topk(min(RECALLED, len(keys)), dim=1)
+    empty = best <= EMPTY + 0.5
+    counts = torch.stack([torch.bincount(words[: int(seen)], minlength=vocabulary) for seen in visible])
     return Recalled(
         rows,
         words[rows],
-        similarity.gather(1, rows).masked_fill(empty, -2.0),
+        similarity.gather(1, rows).masked_fill(empty, EMPTY),
         matched.gather(1, rows).masked_fill(empty, 0),
+        counts / visible[:, None].clamp(min=1),
+        visible,
     )
 
 
-def recall_one(memory: EpisodicMemory, state: Float[Tensor, " dim"], suffix: list[int]) -> Recalled:
+def recall_one(
+    memory: EpisodicMemory, state: Float[Tensor, " dim"], suffix: list[int], vocabulary: int
+) -> Recalled:
     """What comes to mind at one moment: the nearest episodes and those that share its last two words or more."""
     similarity, rows = memory.search(state, RECALLED)
-    here = torch.tensor(suffix)
-    suffixes = memory.suffixes
+    suffixes, words = memory.suffixes, memory.next_ids
     if suffix[0] >= 0 and suffix[1] >= 0:
-        sharing = torch.nonzero((suffixes[:, 0] == suffix[0]) & (suffixes[:, 1] == suffix[1]))[:, 0]
+        sharing = torch.nonzero((suffixes[:, 0] == suffix[0]) & (suffixes[:, 1] == suffix[1]) & (words >= 0))[:, 0]
         sharing = sharing[~torch.isin(sharing, rows)]
         rows = torch.cat((rows, sharing))
         similarity = torch.cat((similarity, memory.keys[sharing] @ state))
-    words = memory.next_ids[rows]
-    matched = matched_words(suffixes[rows], here)
-    scores = selection_score(similarity, matched).masked_fill(words < 0, -2.0)
-    best, order = scores.topk(min(RECALLED, len(rows)))
-    empty = best <= -1.99
+    matched = matched_words(suffixes[rows], torch.tensor(suffix))
+    order = selection_score(similarity, matched).topk(min(RECALLED, len(rows))).indices
+    counts = torch.bincount(words[words >= 0], minlength=vocabulary)
+    total = counts.sum()
     return Recalled(
         rows[order][None],
-        words[order].clamp(min=0)[None],
-        similarity[order].masked_fill(empty, -2.0)[None],
-        matched[order].masked_fill(empty, 0)[None],
+        words[rows[order]][None],
+        similarity[order][None],
+        matched[order][None],
+        (counts / total.clamp(min=1))[None],
+        total[None],
     )

@@ -123,7 +123,7 @@ class Trainer:
     ) -> bool:
         """Train to the end. Returns False when `stop` asked to break off (the state can then be saved and restored)."""
         state = self.progress
-        while state.step < state.total_steps and state.since_best < self.config.patience:
+        while (state.step < state.total_steps or state.batch) and state.since_best < self.config.patience:
             if not self._run_epoch(on_step, stop):
                 return False
             self._epoch_start = self.generator.get_state()
@@ -141,6 +141,8 @@ class Trainer:
         for number, batch in enumerate(self.corpus.shuffled(self.generator, self.rows, self.config.row_words)):
             if number < state.batch:
                 continue
+            if state.step >= state.total_steps:
+                break
             if stop():
                 return False
             began = time.perf_counter()
@@ -148,8 +150,6 @@ class Trainer:
             state.seconds += time.perf_counter() - began
             state.step, state.batch, state.words = state.step + 1, number + 1, state.words + batch.inputs.numel()
             on_step(StepReport(state.step, state.total_steps, state.epoch, loss, state.words, state.seconds))
-            if state.step >= state.total_steps:
-                break
         return True
 
     def step(self, batch: Batch) -> float:

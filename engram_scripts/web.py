@@ -6,7 +6,6 @@ It must not know what the page shows.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import threading
 from pathlib import Path
@@ -15,12 +14,12 @@ from typing import Any
 from engram_model import checkpoint
 from engram_model.config import TrainingConfig, sized
 from engram_model.engram import Engram
+from engram_model.errors import ConfigError
 from engram_scripts.train_view import default_paths
 from engram_scripts.web_page import page, theme
 from engram_scripts.web_session import Visitors
 from engram_scripts.web_training import BackgroundTraining
 
-SPACE_HOST, SPACE_PORT = "0.0.0.0", 7860
 STYLE = Path(__file__).with_name("web.css")
 
 
@@ -45,11 +44,12 @@ def serve(arguments: argparse.Namespace) -> int:
             arguments.chroma,
             visitors.open,
         )
+        print(f"there is no brain at {arguments.brain}: training one behind the page", flush=True)
         training.start()
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
-    launched = launch(visitors, training, *address(arguments))
+    launched = launch(visitors, training, arguments.host, arguments.port)
     print(f"open {launched.local_url} in a browser; Ctrl-C ends", flush=True)
     asked.wait()
     launched.close(verbose=False)
@@ -58,18 +58,19 @@ def serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def address(arguments: argparse.Namespace) -> tuple[str, int | None]:
-    """Host and port: on a Hugging Face Space those it expects, else as given."""
-    if os.environ.get("SPACE_ID"):
-        return SPACE_HOST, SPACE_PORT
-    return arguments.host, arguments.port
-
-
 def launch(visitors: Visitors, training: BackgroundTraining | None, host: str, port: int | None) -> Any:
-    """Start the server in threads of its own; returns the running page. It calls nobody outside."""
+    """Start the server in threads of its own; returns the running page. It calls nobody outside.
+
+    Raises:
+        ConfigError: if it cannot listen there.
+    """
     built = page(visitors, training)
-    built.launch(
-        server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, share=False, ssr_mode=False,
-        run_history=False, enable_monitoring=False, footer_links=[], theme=theme(), css_paths=[STYLE],
-    )  # fmt: skip
+    try:
+        built.launch(
+            server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, share=False, ssr_mode=False,
+            run_history=False, enable_monitoring=False, footer_links=[], theme=theme(), css_paths=[STYLE],
+        )  # fmt: skip
+    except OSError as error:
+        at = f"{host}, port {port or 'from 7860'}"
+        raise ConfigError(f"cannot listen on {at}: it is taken or not allowed; give another --port") from error
     return built

@@ -32,7 +32,8 @@ def head(engram: Engram | None) -> str:
 def word_lesson(lesson: WordLesson) -> str:
     """The nearest words before and after."""
     before = _nearest(lesson.before) if lesson.before else "<p>unknown: it had no vector</p>"
-    return _before_and_after(f"the words nearest to “{safe(lesson.word)}”", before, _nearest(lesson.after), lesson.stored)
+    what = f"the words nearest to “{safe(lesson.word)}”"
+    return _before_and_after(what, before, _nearest(lesson.after), lesson.stored)
 
 
 def fact_lesson(lesson: FactLesson) -> str:

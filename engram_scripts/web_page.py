@@ -25,8 +25,8 @@ def theme() -> gr.themes.Base:
         primary_hue="indigo",
         neutral_hue="slate",
         radius_size="lg",
-        font=[gr.themes.utils.fonts.LocalFont("IBM Plex Sans"), "sans-serif"],
-        font_mono=[gr.themes.utils.fonts.LocalFont("IBM Plex Mono"), "monospace"],
+        font=[gr.themes.utils.fonts.LocalFont("IBM Plex Sans", weights=(400, 700)), "sans-serif"],
+        font_mono=[gr.themes.utils.fonts.LocalFont("IBM Plex Mono", weights=(400,)), "monospace"],
     )
 
 

@@ -18,6 +18,7 @@ from engram_model.columns import WordColumns
 from engram_model.config import GenerationConfig
 from engram_model.engram import Engram
 from engram_model.episodes import EpisodicMemory
+from engram_model.errors import ConfigError
 from engram_model.generation import Thought
 from engram_model.text import Joiner, join_words, split_words
 from engram_model.vocabulary import Vocabulary
@@ -28,6 +29,21 @@ IDLE_SECONDS = 3_600.0
 TAIL_WORDS = 10
 TALKING = GenerationConfig(temperature=0.6)
 ASKING = GenerationConfig(temperature=0.1, max_words=30)
+
+
+def drawing(
+    temperature: float, top_k: float, max_words: float, loops: str, seed: float, phrases: bool, episodes: bool
+) -> GenerationConfig:
+    """The settings that the controls of the page stand for, in the order of the controls."""
+    return GenerationConfig(
+        temperature=temperature,
+        top_k=int(top_k),
+        max_words=int(max_words),
+        loops=None if loops == "auto" else int(loops),
+        seed=int(seed or 0),
+        ngram=phrases,
+        episodes=episodes,
+    )
 
 
 def own_copy(engram: Engram) -> Engram:
@@ -142,17 +158,17 @@ class Visitor:
         return FactLesson(fact, question, before, self.ask(question), len(self.memory) - episodes)
 
     def episode_rows(self) -> list[list[bool | str | float]]:
-        """The episodes, latest first: chosen, id, end of what was heard, next word, surprise, time (UTC), conversation."""
+        """The episodes, latest first: ticked, end of what was heard, next word, surprise, talk, time, id."""
         forms = self.vocabulary.forms
         return [
             [
                 False,
-                episode.id,
                 "… " * (len(episode.context) > TAIL_WORDS) + join_words(episode.context[-TAIL_WORDS:], forms),
                 forms.get(episode.next_word, episode.next_word),
                 round(episode.surprise, 2),
-                time.strftime("%H:%M:%S", time.gmtime(episode.time)),
                 episode.conversation,
+                time.strftime("%H:%M:%S", time.gmtime(episode.time)),
+                episode.id,
             ]
             for episode in reversed(self.memory.episodes)
         ]
@@ -192,9 +208,14 @@ class Visitors:
         self.visit(key)
         return key
 
-    def visit(self, key: str) -> Visitor:
-        """The visitor of this key; one who was let go meanwhile starts anew."""
-        assert self.engram is not None, "there is no brain yet"
+    def visit(self, key: str | None) -> Visitor:
+        """The visitor of this key; one who was let go meanwhile starts anew.
+
+        Raises:
+            ConfigError: if there is no key yet, or no brain.
+        """
+        if not key or self.engram is None:
+            raise ConfigError("the page is not ready yet; wait a moment or load it again")
         with self._lock:
             now = self._clock()
             visitor = self._visitors.pop(key, None) or Visitor(self.engram)

@@ -1,4 +1,4 @@
-"""How an answer came about, as HTML: one chip a word with who spoke, loops and surprise, and a card of details behind it.
+"""How an answer came about, as HTML: one chip a word with who spoke, loops and surprise, and a card of details.
 
 It must not know about Gradio or sessions. Whatever people or brains say is escaped here, in `safe`.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 
+from engram_model.chat import Turn
 from engram_model.episodes import Episode
 from engram_model.generation import RecalledEpisode, Thought
 from engram_model.text import END, UNK, join_words
@@ -62,6 +63,16 @@ def strip_item(thought: Thought, shown: str, moments: Mapping[str, Episode], for
     )
 
 
+def strip_end(turn: Turn) -> str:
+    """What closes the strip when the answer is complete: how long it took, and what is remembered of what was said."""
+    words, stored = len(turn.thoughts), len(turn.stored)
+    new = f" · learned {safe(', '.join(turn.learned))}" if turn.learned else ""
+    return (
+        f'<span class="took">{words} word{"" if words == 1 else "s"} in {turn.seconds:.2f} s · '
+        f"{stored} moment{'' if stored == 1 else 's'} remembered{new}</span>"
+    )
+
+
 def _loops(count: int) -> str:
     return "1 loop" if count == 1 else f"{count} loops"
 
@@ -75,7 +86,8 @@ def _card(thought: Thought, shown: str, moments: Mapping[str, Episode], forms: M
         f'<span class="part"><em>who spoke</em>{_speakers(thought)}</span>'
         f'<span class="part"><em>five best candidates</em>{_candidates(thought, forms)}'
         f"<small>the predicted concept is near {near}</small></span>"
-        f'<span class="part"><em>episodes that came to mind</em>{_episodes(thought.recalled, moments, forms)}</span></span>'
+        f'<span class="part"><em>episodes in mind, believed {percent(thought.episode_share)}</em>'
+        f"{_episodes(thought.recalled, moments, forms)}</span></span>"
     )
 
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import gradio as gr
 
-from engram_model.config import GenerationConfig
 from engram_model.errors import EngramError
 from engram_model.text import split_words
 from engram_scripts import web_cards
 from engram_scripts.web_map import concept_map
-from engram_scripts.web_session import TALKING, Visitors
-from engram_scripts.web_strip import legend, safe, strip_item
+from engram_scripts.web_session import TALKING, Visitors, drawing
+from engram_scripts.web_strip import legend, safe, strip_end, strip_item
 
 EXAMPLES = (
     "Hello!",
@@ -36,37 +35,32 @@ SERIAL: dict[str, Any] = {
     "api_visibility": "private",
     "show_progress": "hidden",
 }
-COLUMNS = ("forget", "id", "heard", "next word", "surprise", "time (UTC)", "conversation")
-KINDS = ("bool", "str", "str", "str", "number", "str", "str")
-WIDTHS = ["70px", "110px", "320px", "110px", "90px", "100px", "110px"]
-
-
-def drawing(
-    temperature: float, top_k: float, max_words: float, loops: str, seed: float, phrases: bool, episodes: bool
-) -> GenerationConfig:
-    """The settings of the controls, in their order on the page."""
-    return GenerationConfig(
-        temperature=temperature,
-        top_k=int(top_k),
-        max_words=int(max_words),
-        loops=None if loops == "auto" else int(loops),
-        seed=int(seed or 0),
-        ngram=phrases,
-        episodes=episodes,
-    )
+COLUMNS = ["forget", "heard", "next word", "surprise", "conversation", "time (UTC)", "id"]
+KINDS: list[Any] = ["bool", "str", "str", "number", "str", "str", "str"]
+WIDTHS: list[str | int] = ["100px", "400px", "150px", "110px", "130px", "120px", "130px"]
+STRIP = f"<h3>How the last answer came about {legend()}</h3><div class='strip'>${{value}}</div>"
 
 
 def controls() -> list[gr.components.Component]:
     """Sliders and switches, in the order of `drawing`."""
+
+    def slider(low: float, high: float, value: float, step: float, label: str, info: str) -> gr.Slider:
+        return gr.Slider(low, high, value, step=step, label=label, info=info, buttons=[])
+
     return [
-        gr.Slider(0.05, 2.0, TALKING.temperature, step=0.05, label="Temperature", info="low: always the best word"),
-        gr.Slider(0, 50, TALKING.top_k, step=1, label="Best words to draw from", info="0: all words"),
-        gr.Slider(5, 120, TALKING.max_words, step=1, label="Most words of an answer"),
-        gr.Radio(["auto", "1", "2", "3"], value="auto", label="Loops", info="how long it ponders each word"),
+        slider(0.05, 2.0, TALKING.temperature, 0.05, "Temperature", "low: always the best word"),
+        slider(0, 50, TALKING.top_k, 1, "Candidates", "draw among so many; 0: all"),
+        slider(5, 120, TALKING.max_words, 1, "Most words", "of an answer"),
+        gr.Radio(["auto", "1", "2", "3"], value="auto", label="Loops", info="how long it ponders", elem_id="loops"),
         gr.Number(TALKING.seed, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, info="same seed, same words"),
         gr.Checkbox(True, label="Phrase memory", info="counted phrases and their tables", elem_id="phrases"),
         gr.Checkbox(True, label="Episodes", info="moments of this visit", elem_id="episodes"),
     ]
+
+
+def inert(transcript: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The transcript with everything escaped, for a Chatbot shows tags even where it reads no Markdown."""
+    return [{"role": line["role"], "content": safe(line["content"])} for line in transcript]
 
 
 def answering(visitors: Visitors) -> Callable[..., Iterator[tuple[Any, Any, str]]]:
@@ -81,10 +75,11 @@ def answering(visitors: Visitors) -> Callable[..., Iterator[tuple[Any, Any, str]
         try:
             for thought, piece in visitor.answer(line, drawing(*settings)):
                 items += strip_item(thought, piece.strip() or thought.word, moments, visitor.vocabulary.forms)
-                yield visitor.transcript, items, ""
+                yield inert(visitor.transcript), items, ""
+            items += strip_end(visitor.chat.history[-1])
         except EngramError as error:
             gr.Warning(safe(str(error)))
-        yield visitor.transcript, items, ""
+        yield inert(visitor.transcript), items, ""
 
     return answer
 
@@ -92,9 +87,9 @@ def answering(visitors: Visitors) -> Callable[..., Iterator[tuple[Any, Any, str]
 def talk_tab(visitors: Visitors, key: gr.State) -> None:
     """Chat, strip of the last answer, example lines, controls."""
     with gr.Row(elem_classes="talk"):
-        with gr.Column(scale=5, min_width=320):
+        with gr.Column(scale=7, min_width=320):
             chatbot = gr.Chatbot(
-                height=400, show_label=False, render_markdown=False, buttons=[], layout="bubble", elem_id="chat",
+                height=330, show_label=False, render_markdown=False, buttons=[], layout="bubble", elem_id="chat",
                 feedback_options=None, placeholder="Say something, or click one of the lines below.",
             )  # fmt: skip
             box = gr.Textbox(
@@ -103,16 +98,11 @@ def talk_tab(visitors: Visitors, key: gr.State) -> None:
             )  # fmt: skip
             with gr.Row(elem_classes="examples"):
                 examples = [gr.Button(line, size="sm", variant="secondary", min_width=60) for line in EXAMPLES]
-        with gr.Column(scale=2, min_width=280), gr.Accordion("How it draws its words", open=True, elem_id="controls"):
+            strip = gr.HTML("", html_template=STRIP, apply_default_css=False, elem_id="strip")
+        with gr.Column(scale=2, min_width=250), gr.Accordion("How words are drawn", open=True, elem_id="controls"):
             settings = controls()
-            fresh = gr.Button("New conversation", size="sm")
-            gr.HTML("<small>Your words and episodes stay when you begin a new conversation.</small>", padding=True)
-    strip = gr.HTML(
-        "",
-        html_template=f"<h3>How the last answer came about {legend()}</h3><div class='strip'>${{value}}</div>",
-        apply_default_css=False,
-        elem_id="strip",
-    )
+            fresh = gr.Button("New conversation", size="sm", elem_id="fresh")
+            gr.HTML("<small>Your words and episodes stay.</small>")
     answer, outputs = answering(visitors), [chatbot, strip, box]
     box.submit(answer, [key, box, *settings], outputs, **SERIAL)
     for example in examples:
@@ -122,7 +112,7 @@ def talk_tab(visitors: Visitors, key: gr.State) -> None:
         visitors.visit(key).begin_talk()
         return [], ""
 
-    fresh.click(begin, key, [chatbot, strip], **SERIAL)
+    gr.on([fresh.click, chatbot.clear], begin, key, [chatbot, strip], **SERIAL)
 
 
 def teach_tab(visitors: Visitors, key: gr.State) -> None:
@@ -163,17 +153,17 @@ def memory_tab(visitors: Visitors, key: gr.State, tab: gr.Tab) -> None:
     def rows(key: str) -> tuple[Any, str]:
         found = visitors.visit(key).episode_rows()
         count = "1 episode" if len(found) == 1 else f"{len(found):,} episodes"
-        return found, f"<p><b>{count}</b> of this visit. Tick what it should forget; nobody else sees or recalls these.</p>"
+        return found, f"<p><b>{count}</b> of this visit. Tick what to forget. Nobody else sees or recalls them.</p>"
 
     def forget(key: str, shown: list[list[Any]]) -> tuple[Any, str]:
         memory = visitors.visit(key).memory
-        chosen = {str(row[1]) for row in shown if str(row[0]).lower() == "true"}
+        chosen = {str(row[-1]) for row in shown if str(row[0]).lower() == "true"}
         memory.forget(*(episode.id for episode in list(memory.episodes) if episode.id in chosen))
         return rows(key)
 
     note = gr.HTML(padding=True, elem_id="memory-note")
     table = gr.Dataframe(
-        headers=list(COLUMNS), datatype=list(KINDS), type="array", interactive=True, static_columns=[1, 2, 3, 4, 5, 6],
+        headers=COLUMNS, datatype=KINDS, type="array", interactive=True, static_columns=[1, 2, 3, 4, 5, 6],
         show_label=False, wrap=True, column_widths=WIDTHS, max_height=460, buttons=[], elem_id="memory",
     )  # fmt: skip
     button = gr.Button("Forget the ticked episodes", variant="primary", elem_id="forget")
@@ -188,7 +178,7 @@ def map_tab(visitors: Visitors, key: gr.State, tab: gr.Tab) -> None:
         visitor, words = visitors.visit(key), split_words(word[:60])
         return concept_map(visitor.vocabulary, visitor.taught, words[0] if words else "")
 
-    focus = gr.Textbox("bread", label="Show a word with its nearest words", elem_id="focus", submit_btn=True, max_lines=1)
+    focus = gr.Textbox("bread", label="Show a word and its nearest", elem_id="focus", submit_btn=True, max_lines=1)
     picture = gr.HTML(
         html_template="<div class='map'>${value}</div><p>The commonest words on the plane in which their vectors vary "
         "most. Hover a dot to read its word. <i class='swatch near'></i>nearest in all dimensions "

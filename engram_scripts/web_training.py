@@ -21,6 +21,7 @@ from engram_scripts.train_view import FIT_EVERY, RESERVE
 from engram_scripts.web_strip import safe
 
 SMOOTHING = 0.95
+STOP_SECONDS = 5.0
 CHART_WIDTH, CHART_HEIGHT = 320, 90
 
 
@@ -79,9 +80,9 @@ class BackgroundTraining:
         self._thread.start()
 
     def stop(self) -> None:
-        """Break off after the present step and wait for that."""
+        """Break off after the present step; waits a little for it. A save that is cut short leaves no half brain."""
         self._asked_to_stop.set()
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -99,8 +100,11 @@ class BackgroundTraining:
         lesson = prepare(self._paths, self._brain, self._training)
         learning = Learning(lesson, self._brain, self._training)
         self.stage = Stage("training", baseline=learning.baseline)
-        done = learning.run(lambda report: self._note_step(learning, report), self._note_pass, self._asked_to_stop.is_set)
-        if not done:
+
+        def on_step(report: StepReport) -> None:
+            self._note_step(learning, report)
+
+        if not learning.run(on_step, self._note_pass, self._asked_to_stop.is_set):
             return
         self.stage = replace(self.stage, doing="setting the gates on held-out text", share=1.0, seconds_left=None)
         engram = learning.finish()
@@ -161,6 +165,7 @@ def _chart(stage: Stage) -> str:
     step = (CHART_WIDTH - 8) / (len(stage.perplexities) - 1)
     line = " ".join(f"{4 + place * step:.1f},{height:.1f}" for place, height in enumerate(heights[:-1]))
     return (
-        f'<svg viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" role="img" aria-label="held-out perplexity after each pass">'
-        f'<line x1="0" x2="{CHART_WIDTH}" y1="{heights[-1]:.1f}" y2="{heights[-1]:.1f}"/><polyline points="{line}"/></svg>'
+        f'<svg viewBox="0 0 {CHART_WIDTH} {CHART_HEIGHT}" role="img" aria-label="held-out perplexity by pass">'
+        f'<line x1="0" x2="{CHART_WIDTH}" y1="{heights[-1]:.1f}" y2="{heights[-1]:.1f}"/>'
+        f'<polyline points="{line}"/></svg>'
     )
