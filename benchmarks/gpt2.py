@@ -33,7 +33,7 @@ class Run:
 
 def build(words: int, shape: BrainConfig) -> GPT2LMHeadModel:
     """GPT-2 with tied embeddings, the brain's width, depth, heads and dropout."""
-    drop = shape.dropout
+    drop = 0.1 if shape.dropout is None else shape.dropout
     config = GPT2Config(
         vocab_size=words, n_positions=CONTEXT, n_embd=shape.embed_dim, n_layer=shape.n_layers, n_head=shape.n_heads,
         resid_pdrop=drop, embd_pdrop=drop, attn_pdrop=drop, bos_token_id=1, eos_token_id=1,

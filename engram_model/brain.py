@@ -111,7 +111,7 @@ class Brain(nn.Module):
         super().__init__()
         self.config = config
         self.noise = torch.Generator()
-        dropout = Dropout(config.dropout, self.noise)
+        dropout = Dropout(config.dropout or 0.0, self.noise)
         self.blocks = nn.ModuleList(Block(config.embed_dim, config.n_heads, dropout) for _ in range(config.n_layers))
         self.loop_code = nn.Parameter(torch.zeros(config.max_ponder, config.embed_dim))
         self.halt = HaltGate(config.embed_dim, config.max_ponder)

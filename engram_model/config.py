@@ -50,7 +50,8 @@ class BrainConfig(_Settings):
         ngram_table_size: Slots of each hashed phrase table; a prime spreads the hashes evenly.
         ngram_dim: Size of one row of a phrase table; 0 leaves the EngramModule out.
         phrase_order: Longest phrase, in words, that the phrase memory counts: 5, or 0 for none.
-        dropout: Share of activations dropped in training; 0 overfits small texts, above 0.3 starves them.
+        dropout: Share of activations dropped in training; None chooses from the length of the text
+            (`learning.default_dropout`). 0 overfits small texts, above 0.4 the brain starves.
     """
 
     embed_dim: int = 96
@@ -61,7 +62,7 @@ class BrainConfig(_Settings):
     ngram_table_size: int = 20_011
     ngram_dim: int = 48
     phrase_order: int = 5
-    dropout: float = 0.1
+    dropout: float | None = None
 
     def __post_init__(self) -> None:
         """Validate; ConfigError names the setting, what it must be and what came."""
@@ -73,7 +74,7 @@ class BrainConfig(_Settings):
         _require(self.ngram_table_size >= 2, "ngram_table_size", "at least 2 slots", self.ngram_table_size)
         _require(self.ngram_dim >= 0, "ngram_dim", "0 (off) or more", self.ngram_dim)
         _require(self.phrase_order in (0, 5), "phrase_order", "5 words, or 0 for none", self.phrase_order)
-        _require(0.0 <= self.dropout < 0.9, "dropout", "in [0, 0.9)", self.dropout)
+        _require(self.dropout is None or 0.0 <= self.dropout < 0.9, "dropout", "in [0, 0.9)", self.dropout)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,7 @@ FEWEST_TEXTS = 20
 FEWEST_WORDS = 20
 LONG_TEXT = 4096
 WORD_BUDGET = 3_000_000
-MOST_EPOCHS, FEWEST_EPOCHS = 40, 3
+MOST_EPOCHS, FEWEST_EPOCHS = 24, 3
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,13 @@ class Lesson:
 
 
 def default_epochs(words: int) -> int:
-    """Passes over a text of so many words: a budget of 3 million words seen, at least 3 and at most 40 passes."""
+    """Passes over a text of so many words: a budget of 3 million words seen, at least 3 and at most 24 passes."""
     return max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(WORD_BUDGET / max(1, words))))
+
+
+def default_dropout(words: int) -> float:
+    """0.3 for 50 thousand words, which are read many times, falling with their logarithm to 0.1 for 400 thousand."""
+    return min(0.3, max(0.1, 0.1 + 0.2 * math.log2(400_000 / max(1, words)) / 3.0))
 
 
 def split_held_out(
@@ -159,6 +164,8 @@ class Learning:
     def __init__(
         self, lesson: Lesson, brain: BrainConfig, training: TrainingConfig, start: Engram | None = None
     ) -> None:
+        if brain.dropout is None:
+            brain = brain.override(dropout=round(default_dropout(lesson.words()), 2))
         self.lesson, self.config, self.training, self.start = lesson, brain, training, start
         torch.manual_seed(training.seed)  # torch.nn initialises its layers from the global generator only
         vocabulary = lesson.vocabulary
@@ -168,7 +175,10 @@ class Learning:
         corpus = Corpus(lesson.learned)
         held_out = Corpus(lesson.held_out) if lesson.held_out else None
         epochs = training.epochs or default_epochs(len(corpus))
-        self.trainer = Trainer(self.learner, corpus, held_out, training, epochs)
+        phrase_probs = None
+        if lesson.held_out and brain.phrase_order:
+            phrase_probs = torch.from_numpy(lesson.phrases.score_texts(lesson.held_out).probs)
+        self.trainer = Trainer(self.learner, corpus, held_out, training, epochs, phrase_probs=phrase_probs)
         self.baseline = self._baseline()
 
     def _baseline(self) -> float | None:

@@ -137,7 +137,9 @@ def predict(
     features = gate_features(recalled, weights, background, at_recalled, entropy, states, vectors)
     logit = mind.episode_gate.share_logit(features)
     if trust is not None:
-        logit = logit + _trusted(trust, logit, base, remembered, heard)
+        known = recalled.total > 0
+        followed = None if heard is None else heard[known]
+        logit[known] += _trusted(trust, logit[known], base[known], remembered[known], followed)
     share = torch.sigmoid(logit) * (recalled.total > 0)
     probs = torch.lerp(base, remembered, share[:, None])
     shares = torch.cat((shares[:, :2] * (1.0 - share[:, None]), share[:, None]), dim=1)

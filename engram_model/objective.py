@@ -113,13 +113,13 @@ def whole_rows(config: BrainConfig) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def held_out_loss(learner: Learner, corpus: Corpus, loops: int | None = None) -> float:
-    """Mean loss, in nats a word, on whole texts, each word predicted from its own text only."""
+def held_out_losses(learner: Learner, corpus: Corpus, loops: int | None = None) -> Float[Tensor, " words"]:
+    """Loss of each word, in nats, in whole texts, each word predicted from its own text only."""
     learner.eval()
     config, vectors = learner.brain.config, learner.unit_vectors()
-    total, count = 0.0, 0
-    for batch, places in corpus.whole_texts(*whole_rows(config), BATCH_WORDS):
+    found = torch.empty(len(corpus))
+    for batch, places in corpus.whole_texts(LONGEST_ROW, config.context_size, BATCH_WORDS):
         output = learner.brain(batch.inputs, vectors, segments=batch.segments, loops=loops or config.max_ponder)
-        losses = learner.losses(output.states[-1], batch, vectors)[places >= 0]
-        total, count = total + float(losses.double().sum()), count + len(losses)
-    return total / count
+        losses = learner.losses(output.states[-1], batch, vectors)
+        found[places[places >= 0]] = losses[places >= 0]
+    return found

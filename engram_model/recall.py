@@ -148,12 +148,14 @@ def gate_features(
     """
     heard = min(LISTENED, weights.shape[1])
     best = weights.argmax(dim=1, keepdim=True)
+    near = recalled.similarity[:, :heard]
+    present = near > EMPTY  # how many places are empty depends on the other moments asked about: not to be seen
     retrieved = (weights[:, :heard, None] * vectors[recalled.words[:, :heard]]).sum(1)
     opened = torch.logit(EngramModule.gate(state, retrieved), eps=1e-6)
     return torch.stack(
         (
             recalled.similarity[:, 0],
-            recalled.similarity[:, :heard].mean(1),
+            (near * present).sum(1) / present.sum(1).clamp(min=1),
             recalled.matched.amax(1) / SUFFIX,
             (weights * recalled.matched).sum(1) / SUFFIX,
             base_entropy / 4.0,

@@ -48,3 +48,18 @@ def blend(
 ) -> Float[Tensor, "*batch"]:
     """log((1 - lambda) p_first + lambda p_second) with lambda = sigmoid(logit), without leaving log space."""
     return torch.logaddexp(F.logsigmoid(-logit) + log_first, F.logsigmoid(logit) + log_second)
+
+
+def best_share(first: Float[Tensor, " words"], second: Float[Tensor, " words"], rounds: int = 30) -> float:
+    """The constant share of the second source that makes the words likeliest (expectation maximisation).
+
+    Args:
+        first: Probability of each word under the first source.
+        second: Under the second.
+        rounds: Steps of expectation and maximisation.
+    """
+    share = 0.5
+    for _ in range(rounds):
+        said = share * second
+        share = float((said / (said + (1.0 - share) * first)).mean())
+    return share

@@ -12,15 +12,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from engram_model.config import TrainingConfig
 from engram_model.corpus import Batch, Corpus
 from engram_model.muon import Muon
-from engram_model.objective import Learner, held_out_loss, step_loss
+from engram_model.objective import Learner, held_out_losses, step_loss
+from engram_model.sources import best_share
 
 FINAL_RATE = 0.02
 SURPRISE_UNTIL = 0.67
+# Of states whose held-out losses differ by less than this (nats a word), the one trained longer knows its text better.
+TOLERANCE = 0.02
 # The scale starts small, so that a fresh brain says words by their frequency instead of repeating its input, and
 # has to grow five-fold within the first hundred steps.
 SCALE_FACTOR = 10.0
@@ -40,7 +44,7 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """The held-out loss (nats a word) after an epoch, and whether it is the best so far."""
+    """The held-out loss (nats a word) after an epoch, phrase memory included, and whether this state is kept."""
 
     epoch: int
     held_out: float
@@ -93,6 +97,8 @@ class Trainer:
         config: How to train.
         epochs: Passes over the corpus.
         loops: A fixed number of loops, or None for the full number.
+        phrase_probs: Probability of each held-out word under the phrase memory: training is judged by the blend of
+            both, since a brain that has learned its text by heart still serves where phrases back it up.
     """
 
     def __init__(
@@ -103,8 +109,9 @@ class Trainer:
         config: TrainingConfig,
         epochs: int,
         loops: int | None = None,
+        phrase_probs: Float[Tensor, " words"] | None = None,
     ) -> None:
-        self.learner, self.corpus, self.held_out = learner, corpus, held_out
+        self.learner, self.corpus, self.held_out, self.phrase_probs = learner, corpus, held_out, phrase_probs
         self.config, self.epochs, self.loops = config, epochs, loops
         self.optimizers = build_optimizers(learner, config)
         self.generator = torch.Generator().manual_seed(config.seed)
@@ -201,12 +208,15 @@ class Trainer:
 
     def _judge(self) -> EpochReport:
         assert self.held_out is not None
-        loss = held_out_loss(self.learner, self.held_out, self.loops)
-        state = self.progress
+        losses = held_out_losses(self.learner, self.held_out, self.loops)
+        if self.phrase_probs is not None:
+            probs = torch.exp(-losses.double())
+            losses = -torch.lerp(probs, self.phrase_probs, best_share(probs, self.phrase_probs)).log()
+        loss, state = float(losses.mean()), self.progress
         state.history.append(loss)
-        better = loss < state.best
-        state.since_best = 0 if better else state.since_best + 1
-        if better:
-            state.best = loss
+        good = loss < state.best + TOLERANCE
+        state.best = min(state.best, loss)
+        state.since_best = 0 if good else state.since_best + 1
+        if good:
             self.best_state = copy.deepcopy(self.learner.state_dict())
-        return EpochReport(state.epoch, loss, better)
+        return EpochReport(state.epoch, loss, good)

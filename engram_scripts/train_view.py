@@ -139,7 +139,7 @@ def _run(learning: Learning, interrupt: Interrupt, save_state: Callable[[], None
         bar.set_postfix_str(f"loss {smooth['loss']:.3f}, perplexity {math.exp(min(smooth['loss'], 20)):.1f}", refresh=False)
 
     def on_epoch(report: EpochReport) -> None:
-        mark = paint("best so far", "32", out) if report.best else "no better"
+        mark = paint("kept", "32", out) if report.best else "no better"
         line = f"pass {report.epoch}: held-out perplexity {math.exp(report.held_out):.2f}"
         tqdm.write(f"{line} (Kneser-Ney {learning.baseline:.2f}), {mark}", file=out)
         save_state()

@@ -26,7 +26,7 @@ OFFLINE = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "
 CONVERSATION = ("Who bakes the bread in Fernby?", "My name is Ada.", "What is my name?")
 WIDTH, HEIGHT = 1200, 1040
 PALETTE = 128
-PATIENCE_MS = 60_000
+PATIENCE_MS = 180_000
 
 
 @contextmanager

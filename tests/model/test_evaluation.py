@@ -18,6 +18,7 @@ from engram_model.evaluation import ALL_ON, Scores, log_probs, next_word, score
 from engram_model.generation import Reader
 from engram_model.measures import perplexity
 from engram_model.mind import Mind
+from engram_model.recall import Trust
 from engram_model.text import texts
 from engram_model.vocabulary import Vocabulary
 
@@ -53,19 +54,19 @@ def word_by_word(
     """Log-probabilities of all words, read one at a time as in a conversation; remembers "all" or "surprising"."""
     config = GenerationConfig(loops=loops, ngram=ngram, temperature=1.0)
     memory, judge, found = memory or EpisodicMemory(toy.vocabulary.dim), EpisodicMemory(toy.vocabulary.dim), []
+    trust = Trust()
     for text in TEXTS:
-        reader, ids = Reader(toy, memory, config), [int(word) for word in text]
-        plain = Reader(toy, None, config)
+        reader, plain, ids = Reader(toy, memory, config), Reader(toy, None, config), [int(word) for word in text]
+        reader.trust = trust
         for place, word in enumerate(ids):
-            thought = reader.think(word)
-            found.append(math.log(float(reader.predict().probs[0, word])))
+            thought = reader.listen(word)
+            found.append(math.log(thought.probability))
             if remember == "all" or (remember and judge.is_surprising(plain.think(word).surprise)):
                 context = ids[max(0, place - 4) : place]
                 memory.add(
                     key=thought.key, next_word="w", next_id=word, context=["w"] * len(context),
                     context_ids=context, surprise=1.0, conversation="this",
                 )  # fmt: skip
-            reader.advance(word)
             plain.advance(word)
     return found
 

@@ -160,7 +160,6 @@ def test_an_untrained_brain_is_no_worse_than_guessing() -> None:
     assert held_out_loss(pupil, corpus) == pytest.approx(math.log(words), abs=0.2)
     pupil.resting.copy_(frequencies)
     entropy = -float((frequencies.exp() * frequencies).sum())
-    print(entropy, held_out_loss(pupil, corpus))
     assert entropy < held_out_loss(pupil, corpus) < min(entropy + 0.5, math.log(words))
     pupil.brain.log_scale.fill_(math.log(25.0))  # with the scale of a trained brain it repeats its input instead
     assert held_out_loss(pupil, corpus) > 2 * math.log(words)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import pad
 from toys import DIM, WORDS, few, seeded, unit_vectors, woken
 
 from engram_model.episodes import EpisodicMemory
@@ -19,6 +20,7 @@ from engram_model.recall import (
     SUFFIX,
     EpisodeGate,
     Recalled,
+    Trust,
     causal_recall,
     episode_probs,
     gate_features,
@@ -26,6 +28,7 @@ from engram_model.recall import (
     recall_one,
     selection_score,
 )
+from engram_model.sources import blend
 
 EPISODES = RECALLED + 89
 MOMENTS, FOUND = 5, 11
@@ -167,10 +170,11 @@ def test_gate_features_are_what_their_names_say() -> None:
         names, share = found.words[moment].tolist(), weights[moment]
         retrieved = sum((weight * vectors[word] for word, weight in zip(names, share, strict=True)), torch.zeros(DIM))
         best = max(range(FOUND), key=share.__getitem__)
+        near = [cosine for cosine in found.similarity[moment].tolist() if cosine > EMPTY]
         assert features[moment].tolist() == pytest.approx(
             [
                 float(found.similarity[moment, 0]),
-                float(found.similarity[moment].mean()),
+                sum(near) / len(near),
                 int(found.matched[moment].max()) / SUFFIX,
                 sum(w * m for w, m in zip(share, found.matched[moment].tolist(), strict=True)) / SUFFIX,
                 float(entropy[moment]) / 4,
@@ -191,6 +195,41 @@ def test_every_parameter_of_a_woken_gate_gets_a_gradient() -> None:
     told = told_of(gate, found, torch.full((MOMENTS, FOUND), 0.01), torch.ones(MOMENTS))
     (gate.share_logit(told).sum() + episode_probs(found, weights, background)[:, 5].log1p().sum()).backward()
     assert {name for name, p in gate.named_parameters() if p.grad is None or not p.grad.any()} == set()
+
+
+@torch.no_grad()
+def test_what_the_gate_sees_does_not_depend_on_empty_places() -> None:
+    found, gate = recalled(), woken(EpisodeGate())
+    base, entropy = torch.rand(MOMENTS, FOUND, generator=seeded(4)), torch.ones(MOMENTS)
+    wider = Recalled(
+        *(pad(part, (0, 7)) for part in (found.rows, found.words)),
+        pad(found.similarity, (0, 7), value=EMPTY), pad(found.matched, (0, 7)), found.background, found.total,
+    )  # fmt: skip
+    told = told_of(gate, wider, pad(base, (0, 7), value=0.5), entropy)
+    torch.testing.assert_close(told, told_of(gate, found, base, entropy))
+
+
+# ------------------------------------------------------------------------------------------- trust
+
+
+@few
+@given(st.floats(-9, 9), st.floats(-3, 3), st.floats(1e-9, 1), st.floats(1e-9, 1))
+def test_trust_follows_the_gradient_of_the_likelihood(logit: float, level: float, episodes: float, base: float) -> None:
+    trust = Trust(level, rate=0.01)
+    bias = torch.tensor(level, dtype=torch.float64, requires_grad=True)
+    blend(*(torch.tensor(math.log(p), dtype=torch.float64) for p in (base, episodes)), logit + bias).backward()
+    assert trust.follow(logit, episodes, base) == level and bias.grad is not None
+    assert trust.level == pytest.approx(level + 0.01 * float(bias.grad), abs=1e-12)
+
+
+def test_trust_grows_while_episodes_are_right_falls_while_they_are_wrong_and_rests_at_rate_zero() -> None:
+    right, wrong, still = Trust(), Trust(), Trust(rate=0.0)
+    for _ in range(100):
+        right.follow(-2.0, 0.9, 0.01)
+        wrong.follow(-2.0, 0.0, 0.5)
+        still.follow(-2.0, 0.9, 0.01)
+    assert wrong.level < -0.1 < 0.5 < right.level and still.level == 0.0
+    assert Trust().follow(0.0, 0.0, 0.0) == 0.0
 
 
 # ------------------------------------------------------------------------------------------- two ways to recall

@@ -15,7 +15,7 @@ from toys import DIM, WORDS, few, mind, seeded, some_texts, word_ids
 from engram_model.brain import concept
 from engram_model.head import word_logits
 from engram_model.mind import Mind, Prediction, phrase_view, predict
-from engram_model.recall import SUFFIX, Recalled, causal_recall, gate_features
+from engram_model.recall import SUFFIX, Recalled, Trust, causal_recall, gate_features
 from engram_model.sources import PHRASE_FEATURES, PhraseGate, blend
 
 MOMENTS, FOUND = 5, 11
@@ -172,6 +172,42 @@ def test_many_moments_at_once_are_each_alone() -> None:
         alone = predict(MIND, STATES[row], (phrases[0][row], phrases[1][row]), part(recalled, row))
         torch.testing.assert_close(alone.probs[0], together.probs[moment], atol=1e-6, rtol=1e-4)
         torch.testing.assert_close(alone.shares[0], together.shares[moment], atol=1e-6, rtol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------- trust
+
+
+def trusting(heard: torch.Tensor | None, trust: Trust | None) -> Prediction:
+    return predict(MIND, STATES, phrase_view(MIND, CONTEXTS), remembered(), trust, heard)
+
+
+def test_a_word_never_weighs_in_its_own_prediction_but_in_all_later_ones() -> None:
+    heard = remembered().words[:, 0]
+    other = torch.cat((heard[:3], heard[3:] % 60 + 5))
+    one, two = Trust(rate=0.5), Trust(rate=0.5)
+    before, after = trusting(heard, one), trusting(other, two)
+    assert torch.equal(before.probs[:4], after.probs[:4]) and not torch.equal(before.probs[4], after.probs[4])
+    assert one.level != two.level
+
+
+def test_all_moments_at_once_trust_as_one_at_a_time() -> None:
+    heard, together, alone = remembered().words[:, 0], Trust(rate=0.5), Trust(rate=0.5)
+    found, phrases = trusting(heard, together), phrase_view(MIND, CONTEXTS)
+    for moment in range(MOMENTS):
+        row = slice(moment, moment + 1)
+        seen = phrases[0][row], phrases[1][row]
+        one = predict(MIND, STATES[row], seen, part(remembered(), row), alone, heard[row])
+        torch.testing.assert_close(one.probs[0], found.probs[moment], atol=1e-6, rtol=1e-4)
+    assert together.level == pytest.approx(alone.level, abs=1e-6) and alone.level != 0.0
+
+
+def test_trust_that_hears_nothing_stays_and_without_any_the_gate_is_believed() -> None:
+    trust = Trust(level=2.0)
+    swayed, plain = trusting(None, trust), trusting(None, None)
+    assert trust.level == 2.0 and torch.equal(trusting(None, Trust()).probs, plain.probs)
+    logit = torch.logit(plain.shares[[0, 2, 3, 4], 2].double())
+    torch.testing.assert_close(swayed.shares[[0, 2, 3, 4], 2], torch.sigmoid(logit + 2.0).float(), atol=1e-4, rtol=1e-3)
+    assert float(swayed.shares[1, 2]) == 0.0
 
 
 # ------------------------------------------------------------------------------------------- credit
