@@ -18,6 +18,7 @@ from engram_model.engram import Engram
 from engram_model.episodes import EpisodicMemory
 from engram_model.errors import ConfigError, TextError
 from engram_model.generation import Reader, Thought, speak
+from engram_model.recollection import QUESTION, recollect
 from engram_model.text import BOT_ID, END_ID, UNK_ID, USER_ID, join_words, split_words, usual_forms
 
 CONTEXT_KEPT = 128
@@ -35,6 +36,7 @@ class Turn:
         text: The answer as a person reads it.
         stored: Ids of the episodes that were stored.
         learned: Words that entered the vocabulary.
+        recollected: What was told in other conversations and was read again for this answer.
         seconds: How long hearing and answering took.
     """
 
@@ -43,6 +45,7 @@ class Turn:
     text: str = ""
     stored: list[str] = field(default_factory=list)
     learned: list[str] = field(default_factory=list)
+    recollected: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -70,6 +73,7 @@ class Chat:
         self.conversation = conversation or uuid.uuid4().hex[:8]
         self.generator = torch.Generator().manual_seed(config.seed)
         self.history: list[Turn] = []
+        self.recollected: set[tuple[str, ...]] = set()
         # A brain that never saw a dialogue does not know the speakers' marks: it continues what it hears.
         self.in_turns = int(engram.vocabulary.counts[BOT_ID]) > 0
         self.reader = self._fresh_reader()
@@ -119,6 +123,7 @@ class Chat:
         self._note_forms(text, turn)
         if self.in_turns:
             self._hear(self.reader, self._closing_mark(), turn)
+            first += self._recollect(turn)
             self.reader.advance(BOT_ID)
         try:
             for thought in speak(self.reader, self.config, self.generator):
@@ -146,6 +151,25 @@ class Chat:
             turn.heard.append(expected)
             reader.advance(word_id)
 
+    def _recollect(self, turn: Turn) -> int:
+        """Read again, before this conversation, what was told in others and belongs to the question; returns its length."""
+        if not self.config.episodes:
+            return 0
+        vocabulary, earlier = self.engram.vocabulary, self.reader.ids
+        others = [e for e in self.memory.episodes if e.conversation != self.conversation]
+        question = [thought.word for thought in turn.heard]
+        told = [words for words in recollect(others, question, vocabulary) if words not in self.recollected]
+        if not told:
+            return 0
+        before: list[int] = []
+        for words in told:
+            before += [USER_ID, *vocabulary.encode([*words, "."]).tolist(), END_ID]
+        self.recollected.update(told)
+        turn.recollected = [join_words(words, vocabulary.forms) for words in told]
+        self.reader = self._fresh_reader()
+        self.reader.read([*before, *earlier])
+        return len(before)
+
     def _note_forms(self, text: str, turn: Turn) -> None:
         """Write new words from now on as the speaker wrote them."""
         forms = usual_forms([text]) if turn.learned else {}
@@ -161,10 +185,16 @@ class Chat:
         return [best] if probs[vocabulary.id_of(best)] > probs[BOT_ID] else []
 
     def _remember(self, reader: Reader, turn: Turn, first: int) -> None:
-        """Store the surprising moments among the words that were heard, the first of them at this place."""
+        """Store the surprising moments among the words that were heard, the first of them at this place.
+
+        Of a statement at least the most surprising word is kept, so that nothing told is lost.
+        """
         decode = self.engram.vocabulary.decode
+        asked = any(thought.word == QUESTION for thought in turn.heard)
+        peak = max((thought.surprise for thought in turn.heard), default=0.0)
         for place, thought in enumerate(turn.heard, first):
-            if not self.memory.is_surprising(thought.surprise):
+            surprising = self.memory.is_surprising(thought.surprise)
+            if not surprising and (asked or thought.surprise < peak):
                 continue
             context_ids = reader.ids[max(0, place - CONTEXT_KEPT) : place]
             turn.stored.append(

@@ -60,7 +60,7 @@ class BrainConfig(_Settings):
     context_size: int = 128
     max_ponder: int = 3
     ngram_table_size: int = 20_011
-    ngram_dim: int = 48
+    ngram_dim: int = 16
     phrase_order: int = 5
     dropout: float | None = None
 
@@ -163,9 +163,9 @@ class GenerationConfig(_Settings):
 
 
 SIZES: dict[str, BrainConfig] = {
-    "nano": BrainConfig(embed_dim=48, n_layers=3, n_heads=2, context_size=64, ngram_table_size=4_999, ngram_dim=24),
+    "nano": BrainConfig(embed_dim=48, n_layers=3, n_heads=2, context_size=64, ngram_table_size=4_999, ngram_dim=8),
     "small": BrainConfig(),
-    "base": BrainConfig(embed_dim=192, n_layers=6, n_heads=6, context_size=256, ngram_table_size=49_999, ngram_dim=96),
+    "base": BrainConfig(embed_dim=192, n_layers=6, n_heads=6, context_size=256, ngram_table_size=49_999, ngram_dim=32),
 }
 
 

@@ -118,7 +118,7 @@ def held_out_losses(learner: Learner, corpus: Corpus, loops: int | None = None) 
     learner.eval()
     config, vectors = learner.brain.config, learner.unit_vectors()
     found = torch.empty(len(corpus))
-    for batch, places in corpus.whole_texts(LONGEST_ROW, config.context_size, BATCH_WORDS):
+    for batch, places in corpus.whole_texts(*whole_rows(config), BATCH_WORDS):
         output = learner.brain(batch.inputs, vectors, segments=batch.segments, loops=loops or config.max_ponder)
         losses = learner.losses(output.states[-1], batch, vectors)
         found[places[places >= 0]] = losses[places >= 0]

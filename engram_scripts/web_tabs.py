@@ -48,9 +48,9 @@ def controls() -> list[gr.components.Component]:
         return gr.Slider(low, high, value, step=step, label=label, info=info, buttons=[])
 
     return [
-        slider(0.05, 2.0, TALKING.temperature, 0.05, "Temperature", "low: always the best word"),
-        slider(0, 50, TALKING.top_k, 1, "Candidates", "draw among so many; 0: all"),
-        slider(5, 120, TALKING.max_words, 1, "Most words", "of an answer"),
+        slider(0.05, 2.0, TALKING.temperature, 0.05, "Temperature", "low: the best word"),
+        slider(0, 50, TALKING.top_k, 1, "Candidates", "0: all words"),
+        slider(5, 120, TALKING.max_words, 1, "Most words", "in an answer"),
         gr.Radio(["auto", "1", "2", "3"], value="auto", label="Loops", info="how long it ponders", elem_id="loops"),
         gr.Number(TALKING.seed, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, info="same seed, same words"),
         gr.Checkbox(True, label="Phrase memory", info="counted phrases and their tables", elem_id="phrases"),

@@ -23,6 +23,7 @@ EDGES: list[tuple[type, dict[str, Any]]] = [
     (BrainConfig, {"ngram_dim": 0}),
     (BrainConfig, {"phrase_order": 0}),
     (BrainConfig, {"dropout": 0.0}),
+    (BrainConfig, {"dropout": None}),
     (TrainingConfig, {"epochs": 1}),
     (TrainingConfig, {"minutes": 0.01}),
     (TrainingConfig, {"row_words": 2, "batch_words": 2}),

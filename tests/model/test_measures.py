@@ -1,6 +1,7 @@
 """The measures: each number two ways, bounds, and controls that would show a measure that says nothing."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_the_halting_curve_runs_from_all_loops_to_one() -> None:
     assert curve[0].perplexity == pytest.approx(perplexity(by_loop[:, -1]))
     assert curve[-1].mean_loops == 1.0
     assert curve[-1].perplexity == pytest.approx(perplexity(by_loop[:, 0]))
-    assert all(a.mean_loops >= b.mean_loops for a, b in zip(curve, curve[1:], strict=False))
+    assert all(a.mean_loops >= b.mean_loops for a, b in pairwise(curve))
     assert len(halting_curve(gains[:, :0], by_loop[:, :1])) == 1, "a brain of one loop has nothing to sweep"
 
 

@@ -115,29 +115,30 @@ def test_a_text_longer_than_a_row_is_read_as_word_by_word() -> None:
 # ------------------------------------------------------------------------------------------- chunks and moments
 
 
-def all_probs(found: Reading, remember: torch.Tensor | None = None, memory: EpisodicMemory | None = None) -> torch.Tensor:
-    return torch.cat([p.probs for _, p in predictions(MIND, found, memory=memory, remember=remember)])
+def all_probs(found: Reading, kept: torch.Tensor | None = None, memory: EpisodicMemory | None = None) -> torch.Tensor:
+    return torch.cat([p.probs for _, p in predictions(MIND, found, memory=memory, remember=kept)])
 
 
 def some_remembered(count: int) -> torch.Tensor:
     return torch.rand(count, generator=seeded(1)) < 0.4
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 68])
 @pytest.mark.parametrize("way", ["nothing", "memory", "all", "some"])
-def test_predictions_do_not_depend_on_the_chunks(chunk: int, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = read(MIND, TEXTS)
+def test_predictions_do_not_depend_on_the_chunks(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(MIND, [LONG])
     masks = {"all": torch.ones(len(found), dtype=torch.bool), "some": some_remembered(len(found))}
     memory = episodes() if way == "memory" else None
     whole = all_probs(found, masks.get(way), memory)
-    monkeypatch.setattr(reading, "CHUNK", chunk)
-    torch.testing.assert_close(all_probs(found, masks.get(way), memory), whole, atol=1e-6, rtol=1e-4)
+    for chunk in (1, 7, len(found) - 1):
+        monkeypatch.setattr(reading, "CHUNK", chunk)
+        torch.testing.assert_close(all_probs(found, masks.get(way), memory), whole, atol=1e-6, rtol=1e-4)
     if way != "nothing":
         assert not torch.allclose(all_probs(found), whole, atol=1e-3)
 
 
-def test_remembering_while_reading_is_remembering_one_moment_after_the_other() -> None:
-    found = read(MIND, TEXTS)
+@pytest.mark.parametrize("texts", [[LONG], TEXTS], ids=["one text", "texts that begin alike"])
+def test_remembering_while_reading_is_remembering_one_moment_after_the_other(texts: list[np.ndarray]) -> None:
+    found = read(MIND, texts)
     kept, memory, trust = some_remembered(len(found)), EpisodicMemory(DIM), Trust()
     together = all_probs(found, kept)
     for row in range(len(found)):

@@ -100,6 +100,7 @@ def test_weights_and_background_sum_to_one_where_there_are_episodes_and_to_zero_
     assert weights[2, 3:].eq(0).all() and weights[2, :3].gt(0).all() and background[[0, 2, 3, 4]].gt(0).all()
 
 
+@torch.no_grad()
 def test_weights_are_their_formula() -> None:
     gate, found = woken(EpisodeGate()), recalled()
     weights, background = gate.weights(found)

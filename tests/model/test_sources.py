@@ -16,7 +16,7 @@ from engram_model.brain import concept
 from engram_model.head import word_logits
 from engram_model.mind import Mind, Prediction, phrase_view, predict
 from engram_model.recall import SUFFIX, Recalled, Trust, causal_recall, gate_features
-from engram_model.sources import PHRASE_FEATURES, PhraseGate, blend
+from engram_model.sources import PHRASE_FEATURES, PhraseGate, best_share, blend
 
 MOMENTS, FOUND = 5, 11
 probabilities = st.floats(1e-30, 1.0)
@@ -47,6 +47,24 @@ def test_the_gradient_of_the_blend_raises_the_share_of_the_better_source() -> No
     logit = torch.zeros(2, requires_grad=True)
     blend(torch.tensor([-1.0, -3.0]), torch.tensor([-3.0, -1.0]), logit).sum().backward()
     assert logit.grad is not None and logit.grad[0] < 0 < logit.grad[1]
+
+
+@few
+@given(st.integers(0, 999), st.floats(0.05, 0.95))
+def test_the_best_constant_share_is_the_likeliest(seed: int, told: float) -> None:
+    first, second = torch.rand(2, 97, generator=seeded(seed), dtype=torch.float64) + 1e-3
+    second[: int(97 * told)] *= 5
+    tried = torch.linspace(0, 1, 201, dtype=torch.float64)[:, None]
+    likely = ((1 - tried) * first + tried * second).log().mean(1)
+    share = best_share(first, second, rounds=300)
+    assert float(((1 - share) * first + share * second).log().mean()) > float(likely.max()) - 1e-4
+    assert 0.0 <= share <= 1.0
+
+
+def test_a_source_that_is_always_better_gets_everything() -> None:
+    first = torch.full((7,), 0.1, dtype=torch.float64)
+    assert best_share(first, 9 * first) > 0.999 and best_share(9 * first, first) < 0.001
+    assert best_share(first, first) == pytest.approx(0.5)
 
 
 # ------------------------------------------------------------------------------------------- phrase gate

@@ -1,4 +1,4 @@
-"""The training loop: its schedule, its optimisers, early stopping, and going on after a break to the very same numbers."""
+"""The training loop: its schedule, its optimisers, early stopping, and going on after a break to the same numbers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import io
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,18 @@ from toys import few, learner, seeded
 from engram_model.config import TrainingConfig
 from engram_model.corpus import Corpus
 from engram_model.muon import Muon
-from engram_model.objective import Learner, held_out_loss
+from engram_model.objective import Learner, held_out_losses
+from engram_model.sources import best_share
 from engram_model.text import END_ID
-from engram_model.training import FINAL_RATE, EpochReport, StepReport, Trainer, build_optimizers, rate_factor
+from engram_model.training import (
+    FINAL_RATE,
+    TOLERANCE,
+    EpochReport,
+    StepReport,
+    Trainer,
+    build_optimizers,
+    rate_factor,
+)
 
 WORDS, ROW, BATCH = 23, 11, 55
 CONFIG = TrainingConfig(batch_words=BATCH, row_words=ROW, warmup_steps=3, patience=2)
@@ -79,8 +89,7 @@ def test_the_rate_rises_then_falls_to_two_percent(total: int, warmup: int) -> No
     peak = factors.index(max(factors))
     assert all(0 < factor <= 1 for factor in factors) and factors[peak] == 1.0
     assert peak <= min(warmup, max(1, total // 10))
-    assert all(b > a for a, b in zip(factors[:peak], factors[1 : peak + 1], strict=True))
-    assert all(b <= a for a, b in zip(factors[peak:-1], factors[peak + 1 :], strict=True))
+    assert all(b > a for a, b in pairwise(factors[: peak + 1])) and all(b <= a for a, b in pairwise(factors[peak:]))
     assert rate_factor(total, total, warmup) == FINAL_RATE or total == 1
     assert factors[-1] <= FINAL_RATE + 1.0 / max(1, total - warmup) or total <= 2
 
@@ -121,13 +130,13 @@ def test_the_loss_falls_and_the_brain_learns_to_count() -> None:
     learned = Trainer(learner(words=WORDS, context_size=11), Corpus(counting(99)), Corpus(counting(31, 1)), config, 8)
     losses: list[StepReport] = []
     epochs: list[EpochReport] = []
-    before = held_out_loss(learned.learner, learned.held_out or Corpus([]))
+    before = float(held_out_losses(learned.learner, Corpus(counting(31, 1))).mean())
     assert learned.run(losses.append, epochs.append)
     assert before > 3.0 > 1.5 > epochs[-1].held_out and losses[-1].loss < 0.5 * losses[0].loss
     assert [report.epoch for report in epochs] == list(range(1, 9))
     assert [report.step for report in losses] == list(range(1, 73)) and losses[-1].total_steps == 72
     assert losses[-1].words == 72 * 110 and losses[-1].epoch == 7 and losses[-1].seconds > 0
-    assert all(a.seconds < b.seconds for a, b in zip(losses, losses[1:], strict=False))
+    assert all(a.seconds < b.seconds for a, b in pairwise(losses))
 
 
 def test_every_parameter_has_moved_after_a_few_steps() -> None:
@@ -235,7 +244,7 @@ def test_stopping_before_the_first_step_changes_nothing() -> None:
 # ------------------------------------------------------------------------------------------- stopping early
 
 
-def test_training_stops_when_nothing_gets_better_and_keeps_the_best() -> None:
+def test_training_stops_when_nothing_gets_better_and_keeps_the_last_state_that_was_as_good_as_the_best() -> None:
     learned = trainer(epochs=50, held_out=nonsense(31), dropout=0.0)
     reports: list[EpochReport] = []
     states: list[dict[str, torch.Tensor]] = []
@@ -246,13 +255,28 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_best() -> None:
 
     assert learned.run(on_epoch=note)
     found = [report.held_out for report in reports]
-    best = found.index(min(found))
-    assert len(found) == best + 1 + CONFIG.patience < 50
-    assert [report.best for report in reports] == [value == min(found[: i + 1]) for i, value in enumerate(found)]
-    assert all(torch.equal(value, states[best][name]) for name, value in weights(learned).items())
-    assert not torch.equal(states[best]["table"], states[-1]["table"])
-    assert learned.progress.history == found and learned.progress.best == min(found)
-    assert held_out_loss(learned.learner, Corpus(nonsense(31))) == pytest.approx(min(found), rel=1e-6)
+    good = [loss < min(found[:epoch], default=math.inf) + TOLERANCE for epoch, loss in enumerate(found)]
+    kept = max(epoch for epoch, as_good in enumerate(good) if as_good)
+    assert [report.best for report in reports] == good and learned.progress.history == found
+    assert len(found) == kept + 1 + CONFIG.patience < 50 and found[-1] > min(found) + TOLERANCE
+    assert all(torch.equal(value, states[kept][name]) for name, value in weights(learned).items())
+    assert not torch.equal(states[kept]["table"], states[-1]["table"])
+    assert learned.progress.best == min(found)
+    assert float(held_out_losses(learned.learner, Corpus(nonsense(31))).mean()) == pytest.approx(found[kept], rel=1e-6)
+
+
+def test_training_is_judged_by_the_best_blend_with_the_phrase_memory() -> None:
+    texts = counting(7, 1)
+    words = len(Corpus(texts))
+    phrases = torch.rand(words, generator=seeded(2), dtype=torch.float64)
+    judged = Trainer(learner(words=WORDS), Corpus(counting(22)), Corpus(texts), CONFIG, 1, phrase_probs=phrases)
+    reports: list[EpochReport] = []
+    judged.run(on_epoch=reports.append)
+    alone = torch.exp(-held_out_losses(judged.learner, Corpus(texts)).double())
+    share = best_share(alone, phrases)
+    blended = -float(((1 - share) * alone + share * phrases).log().mean())
+    assert reports[0].held_out == pytest.approx(blended, rel=1e-5)
+    assert blended < min(-float(alone.log().mean()), -float(phrases.log().mean()))
 
 
 def test_a_run_that_stopped_early_is_not_taken_up_again() -> None:

@@ -198,7 +198,7 @@ def test_a_visit(page: Page, tmp_path: Path) -> None:
     page.fill("#focus input", "goat")
     page.press("#focus input", "Enter")
     page.wait_for_function("() => document.querySelector('#map .focus text')?.textContent === 'goat'")
-    assert page.locator("#map .taught").count() == 1 and page.locator("#map .near").count() >= 6
+    assert page.locator("#map g.taught").count() == 1 and page.locator("#map g.near").count() >= 6
     page.set_viewport_size({"width": 390, "height": 800})
     open_tab(page, "Talk")
     page.screenshot(path=tmp_path / "phone.png", full_page=True)

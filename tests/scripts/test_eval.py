@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eval_brain import parser
 from matplotlib import image
 
 from engram_model.errors import EngramError
 from engram_scripts.report import evaluate
+from eval_brain import parser
 
 HOME = Path(__file__).parent.parent.parent
 PICTURES = {"parts", "loops", "surprise", "frequency", "loops_by_band"}

@@ -307,7 +307,7 @@ class Screen:
     """test_brain.py at a pseudo-terminal: what it shows, and keys to press."""
 
     def __init__(self, brain: Path, *options: str, **environment: str) -> None:
-        self.shown = ""
+        self.shown, self.place = "", 0
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "test_brain.py", "--brain", str(brain), *options],
@@ -321,17 +321,19 @@ class Screen:
         os.write(self.master, keys.encode())
 
     def read(self, until: str | None) -> str:
-        """What is shown from now on until a text comes up, or until the program has left."""
-        started, deadline = len(self.shown), time.monotonic() + PATIENCE
-        while until is None or until not in self.shown[started:]:
+        """What is shown next, up to the end of a text, or until the program has left."""
+        deadline = time.monotonic() + PATIENCE
+        while until is None or until not in self.shown[self.place :]:
             if not select.select([self.master], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                raise AssertionError(f"{until!r} did not come up: {self.shown[started:]!r}")
+                raise AssertionError(f"{until!r} did not come up: {self.shown[self.place :]!r}")
             try:
                 self.shown += os.read(self.master, 65_536).decode(errors="replace")
             except OSError:  # the other end was closed
-                assert until is None, f"it left before {until!r}: {self.shown[started:]!r}"
+                assert until is None, f"it left before {until!r}: {self.shown[self.place :]!r}"
                 break
-        return self.shown[started:]
+        start = self.place
+        self.place = self.shown.index(until, start) + len(until) if until else len(self.shown)
+        return self.shown[start : self.place]
 
     def leave(self) -> int:
         self.read(None)
