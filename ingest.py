@@ -24,25 +24,45 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("--text", nargs="+", type=Path, metavar="PATH", help="text files (default: the shipped text)")
-    made.add_argument("--brain", type=Path, default=Path("brain"), metavar="DIR", help="brain directory (default: brain)")
-    made.add_argument("--size", choices=("nano", "small", "base"), default="small", help="size of the brain (default: small)")
+    made.add_argument(
+        "--brain", type=Path, default=Path("brain"), metavar="DIR", help="brain directory (default: brain)"
+    )
+    made.add_argument(
+        "--size", choices=("nano", "small", "base"), default="small", help="size of the brain (default: small)"
+    )
     made.add_argument("--epochs", type=int, metavar="N", help="passes over the text (default: chosen from its length)")
     made.add_argument("--minutes", type=float, metavar="M", help="fit training into so many minutes")
     made.add_argument("--seed", type=int, default=0, metavar="S", help="seed of everything random (default: 0)")
     made.add_argument("--resume", action="store_true", help="go on with a training that was broken off")
     made.add_argument("--continue", action="store_true", dest="learn_on", help="train the brain in --brain further")
-    made.add_argument("--pretokenized", action="store_true", help="split on blanks only, one text a line, keep every word")
+    made.add_argument(
+        "--pretokenized", action="store_true", help="split on blanks only, one text a line, keep every word"
+    )
     made.add_argument("--chroma", metavar="URL", help="Chroma server for words and episodes (default: inside --brain)")
     made.add_argument("--json", action="store_true", help="print the figures as JSON on stdout, progress on stderr")
     shape = made.add_argument_group("settings by name (defaults: those of --size)")
     for name, kind in (
-        ("embed_dim", int), ("n_layers", int), ("n_heads", int), ("context_size", int), ("max_ponder", int),
-        ("ngram_table_size", int), ("ngram_dim", int), ("phrase_order", int), ("dropout", float),
+        ("embed_dim", int),
+        ("n_layers", int),
+        ("n_heads", int),
+        ("context_size", int),
+        ("max_ponder", int),
+        ("ngram_table_size", int),
+        ("ngram_dim", int),
+        ("phrase_order", int),
+        ("dropout", float),
     ):
         shape.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="X")
     for name, kind in (
-        ("batch_words", int), ("row_words", int), ("muon_rate", float), ("adam_rate", float), ("weight_decay", float),
-        ("held_out", float), ("min_count", int), ("surprise_strength", float), ("patience", int),
+        ("batch_words", int),
+        ("row_words", int),
+        ("muon_rate", float),
+        ("adam_rate", float),
+        ("weight_decay", float),
+        ("held_out", float),
+        ("min_count", int),
+        ("surprise_strength", float),
+        ("patience", int),
     ):
         shape.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="X")
     return made

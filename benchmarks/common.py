@@ -49,7 +49,9 @@ def data_file(folder: Path | None, *parts: str) -> Path:
     return path
 
 
-def perplexity(mind: Mind, texts: Sequence[WordIds], *, loops: int | None = None, **switches: Any) -> tuple[float, float]:
+def perplexity(
+    mind: Mind, texts: Sequence[WordIds], *, loops: int | None = None, **switches: Any
+) -> tuple[float, float]:
     """Perplexity of texts and the mean number of loops."""
     reading = read(mind, texts, loops=loops, ngram=switches.get("ngram", True))
     if switches.pop("remember", False):
@@ -89,7 +91,9 @@ def machine() -> dict[str, Any]:
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
     return {"cpu": model, "cores": os.cpu_count(), "python": platform.python_version(), "torch": torch.__version__}
 

@@ -35,8 +35,16 @@ def build(words: int, shape: BrainConfig) -> GPT2LMHeadModel:
     """GPT-2 with tied embeddings, the brain's width, depth, heads and dropout."""
     drop = 0.1 if shape.dropout is None else shape.dropout
     config = GPT2Config(
-        vocab_size=words, n_positions=CONTEXT, n_embd=shape.embed_dim, n_layer=shape.n_layers, n_head=shape.n_heads,
-        resid_pdrop=drop, embd_pdrop=drop, attn_pdrop=drop, bos_token_id=1, eos_token_id=1,
+        vocab_size=words,
+        n_positions=CONTEXT,
+        n_embd=shape.embed_dim,
+        n_layer=shape.n_layers,
+        n_head=shape.n_heads,
+        resid_pdrop=drop,
+        embd_pdrop=drop,
+        attn_pdrop=drop,
+        bos_token_id=1,
+        eos_token_id=1,
     )
     return GPT2LMHeadModel(config)
 
@@ -59,7 +67,13 @@ def evaluate(model: GPT2LMHeadModel, corpus: Corpus) -> float:
 
 
 def train(
-    corpus: Corpus, held_out: Corpus | None, words: int, shape: BrainConfig, training: TrainingConfig, epochs: int, rate: float,
+    corpus: Corpus,
+    held_out: Corpus | None,
+    words: int,
+    shape: BrainConfig,
+    training: TrainingConfig,
+    epochs: int,
+    rate: float,
     steps: int | None = None,
 ) -> Run:
     """AdamW, warm-up and linear decay as for the brain; as many words as the brain saw."""

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> None:
     for seed in range(arguments.seeds):
         training = TrainingConfig(seed=seed, epochs=arguments.epochs)
         learning = Learning(prepare(paths, sized("small"), training), sized("small"), training)
-        learning.run(on_epoch=lambda report: print(f"seed {seed}: {report}", file=sys.stderr, flush=True))
+        learning.run(on_epoch=lambda report: print(report, file=sys.stderr, flush=True))
         mind = learning.finish().mind
         raw = read_text(data_file(arguments.data, "books", f"{unseen}.txt"))
         story = [mind.vocabulary.encode(text).numpy() for text in texts(raw)]
@@ -48,8 +48,19 @@ def run(arguments: argparse.Namespace) -> None:
         for name, losses in found.items():
             rows.setdefault(name, []).append(math.exp(float(losses.mean())))
             print(f"seed {seed}: {name:35s} {rows[name][-1]:8.2f}", file=sys.stderr, flush=True)
-        about = {"words_read": len(reading), "words_learned": learning.lesson.words(),
-                 "vocabulary": len(mind.vocabulary), "epochs": learning.trainer.progress.epoch}
+        about = {
+            "words_read": len(reading),
+            "words_learned": learning.lesson.words(),
+            "vocabulary": len(mind.vocabulary),
+            "epochs": learning.trainer.progress.epoch,
+        }
     gains = [1 - on / off for on, off in zip(rows["remembering everything read"], rows["episodes off"], strict=True)]
-    record(f"novels_{unseen}", {"seeds": arguments.seeds, "perplexity": {n: spread(v) for n, v in rows.items()},
-                                "episodes_lower_perplexity_by": spread(gains), **about})
+    record(
+        f"novels_{unseen}",
+        {
+            "seeds": arguments.seeds,
+            "perplexity": {n: spread(v) for n, v in rows.items()},
+            "episodes_lower_perplexity_by": spread(gains),
+            **about,
+        },
+    )

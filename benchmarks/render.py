@@ -50,31 +50,61 @@ def tinystories(result: dict[str, Any]) -> list[str]:
         f"{result['test_words']:,} test words, vocabulary {result['vocabulary']:,}, {result['parameters']:,} brain "
         f"parameters, mean loops {result['mean_loops']:.2f}; seeds: {result['seeds']}."
     )
-    return ["## TinyStories, test perplexity", "", facts, "",
-            *perplexity_table(result["test_perplexity"], "Kneser-Ney 5-gram"), "", source(result), ""]
+    return [
+        "## TinyStories, test perplexity",
+        "",
+        facts,
+        "",
+        *perplexity_table(result["test_perplexity"], "Kneser-Ney 5-gram"),
+        "",
+        source(result),
+        "",
+    ]
 
 
 def novels(result: dict[str, Any]) -> list[str]:
     """A novel read for the first time."""
     name = result["benchmark"].removeprefix("novels_").replace("_", " ")
     gain = shown(result["episodes_lower_perplexity_by"], 1, percent=True)
-    return [f"## Reading *{name}* for the first time, after three other novels", "",
-            f"Scored word by word, remembering only what was already read ({result['words_read']:,} words; "
-            f"{result['words_learned']:,} words learned before). Episodic memory lowers perplexity by {gain}.", "",
-            *perplexity_table(result["perplexity"], "episodes off"), "", source(result), ""]
+    return [
+        f"## Reading *{name}* for the first time, after three other novels",
+        "",
+        f"Scored word by word, remembering only what was already read ({result['words_read']:,} words; "
+        f"{result['words_learned']:,} words learned before). Episodic memory lowers perplexity by {gain}.",
+        "",
+        *perplexity_table(result["perplexity"], "episodes off"),
+        "",
+        source(result),
+        "",
+    ]
 
 
 def speed(result: dict[str, Any]) -> list[str]:
     """Words a second."""
     rows = [f"| {name} | {value:,.0f} |" for name, value in result["words_per_second"].items()]
-    return ["## Speed", "", f"{result['threads']} threads, one run.", "", "| | words a second |", "|---|---:|",
-            *rows, "", source(result), ""]
+    return [
+        "## Speed",
+        "",
+        f"{result['threads']} threads, one run.",
+        "",
+        "| | words a second |",
+        "|---|---:|",
+        *rows,
+        "",
+        source(result),
+        "",
+    ]
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Write docs/results.md and the table between the marks in README.md."""
     results = load()
-    lines = ["# Results", "", "Rendered from benchmarks/results/*.json by `uv run python -m benchmarks.run render`.", ""]
+    lines = [
+        "# Results",
+        "",
+        "Rendered from benchmarks/results/*.json by `uv run python -m benchmarks.run render`.",
+        "",
+    ]
     for name, result in results.items():
         kind = {"tinystories": tinystories, "speed": speed}.get(name, novels)
         lines += kind(result)
@@ -90,14 +120,20 @@ def summary(results: dict[str, dict[str, Any]]) -> list[str]:
     rows = ["| | Engram | beside |", "|---|---:|---|"]
     if "tinystories" in results:
         found = results["tinystories"]["test_perplexity"]
-        rivals = [f"{name}: {shown(found[name], 1)}" for name in ("plain GPT-2 stack", "Kneser-Ney 5-gram") if name in found]
+        rivals = [
+            f"{name}: {shown(found[name], 1)}" for name in ("plain GPT-2 stack", "Kneser-Ney 5-gram") if name in found
+        ]
         rows.append(f"| TinyStories test perplexity | {shown(found['Engram'], 1)} | {', '.join(rivals)} |")
     if "novels_the_time_machine" in results:
         found = results["novels_the_time_machine"]["perplexity"]
-        rows.append(f"| a novel read for the first time, perplexity | {shown(found['remembering everything read'], 1)} "
-                    f"| without episodes: {shown(found['episodes off'], 1)} |")
+        rows.append(
+            f"| a novel read for the first time, perplexity | {shown(found['remembering everything read'], 1)} "
+            f"| without episodes: {shown(found['episodes off'], 1)} |"
+        )
     if "speed" in results:
         found = results["speed"]["words_per_second"]
-        rows.append(f"| training, words a second | {found['training, default loops']:,.0f} "
-                    f"| plain GPT-2 stack: {found['training, plain GPT-2 stack']:,.0f} |")
+        rows.append(
+            f"| training, words a second | {found['training, default loops']:,.0f} "
+            f"| plain GPT-2 stack: {found['training, plain GPT-2 stack']:,.0f} |"
+        )
     return rows

@@ -87,11 +87,20 @@ def _grow(engram: Engram, words: int, moments: int, generator: torch.Generator) 
         vocabulary.add(f"word{number}", torch.randn(vocabulary.dim, generator=generator))
     memory = EpisodicMemory(vocabulary.dim)
     ids = torch.randint(len(SPECIALS), len(vocabulary), (moments, 5), generator=generator)
-    keys = F.normalize(vocabulary.vectors[ids[:, 0]] + 0.1 * torch.randn(moments, vocabulary.dim, generator=generator), dim=-1)
+    keys = F.normalize(
+        vocabulary.vectors[ids[:, 0]] + 0.1 * torch.randn(moments, vocabulary.dim, generator=generator), dim=-1
+    )
     for key, row in zip(keys, ids.tolist(), strict=True):
         context = vocabulary.decode(row[1:])
-        memory.add(key=key, next_word=vocabulary.decode(row[:1])[0], next_id=row[0], context=context,
-                   context_ids=row[1:], surprise=3.0, conversation="speed")
+        memory.add(
+            key=key,
+            next_word=vocabulary.decode(row[:1])[0],
+            next_id=row[0],
+            context=context,
+            context_ids=row[1:],
+            surprise=3.0,
+            conversation="speed",
+        )
     return memory
 
 

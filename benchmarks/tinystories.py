@@ -40,16 +40,16 @@ def run(arguments: argparse.Namespace) -> None:
             about["gpt2_rate"] = _tune(corpus, held_out, len(lesson.vocabulary), training)
             extra = about
         if not arguments.skip_gpt2:
-            base = gpt2.train(
-                corpus, held_out, len(lesson.vocabulary), shape, training, epochs, extra["gpt2_rate"]
-            )
+            base = gpt2.train(corpus, held_out, len(lesson.vocabulary), shape, training, epochs, extra["gpt2_rate"])
             found["plain GPT-2 stack"] = math.exp(gpt2.evaluate(base.model, Corpus(test)))
             about["gpt2_words_per_second"] = base.words_per_second
         for name, value in found.items():
             rows.setdefault(name, []).append(value)
             print(f"seed {seed}: {name:45s} {value:8.2f}", file=sys.stderr, flush=True)
     extra = extra or about
-    record("tinystories", {"seeds": arguments.seeds, "test_perplexity": {n: spread(v) for n, v in rows.items()}, **extra})
+    record(
+        "tinystories", {"seeds": arguments.seeds, "test_perplexity": {n: spread(v) for n, v in rows.items()}, **extra}
+    )
 
 
 def _brain_rows(learning: Learning, test: list[list[int]], seed: int) -> tuple[dict[str, float], dict[str, Any]]:

@@ -37,9 +37,7 @@ def rotate(
     return torch.cat((first * cos - second * sin, first * sin + second * cos), dim=-1)
 
 
-def causal_mask(
-    segments: Int[Tensor, "batch time"], window: int
-) -> Bool[Tensor, "batch 1 time time"]:
+def causal_mask(segments: Int[Tensor, "batch time"], window: int) -> Bool[Tensor, "batch 1 time time"]:
     """True where a word may look: at itself and earlier words of its own text, at most `window` words in all."""
     time = segments.shape[1]
     distance = torch.arange(time)[:, None] - torch.arange(time)[None, :]

@@ -92,7 +92,7 @@ def last_three(
     return torch.stack(places[::-1], dim=-1)
 
 
-def _additive(mask: Bool[Tensor, "..."]) -> Float[Tensor, "..."]:
+def _additive(mask: Bool[Tensor, ...]) -> Float[Tensor, ...]:
     """0 where a word may look, -inf elsewhere: attention takes this a third faster than truth values."""
     return torch.zeros(mask.shape).masked_fill_(~mask, -math.inf)
 
@@ -163,7 +163,7 @@ class Brain(nn.Module):
             cache.tail = (cache.tail + ids[0].tolist())[-2:]
         return output
 
-    def _mask(self, segments: Int[Tensor, "batch time"], cache: Cache | None) -> Float[Tensor, "..."] | None:
+    def _mask(self, segments: Int[Tensor, "batch time"], cache: Cache | None) -> Float[Tensor, ...] | None:
         window = self.config.context_size
         if cache is None:
             return _additive(causal_mask(segments, window))

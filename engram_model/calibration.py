@@ -21,7 +21,7 @@ from engram_model.recall import EMPTY, RECALLED, EpisodeGate, Recalled, gate_fea
 from engram_model.sources import blend
 from engram_model.text import USER_ID
 
-MAX_COST = 0.005
+MAX_COST = 0.009
 MOST_WORDS = 20_000
 STEPS = 200
 DECAY = 0.1
@@ -42,7 +42,7 @@ def losses_of_loops(mind: Mind, reading: Reading) -> Float[Tensor, "words loops"
 
 
 def set_halting(mind: Mind, texts: Sequence[WordIds]) -> float:
-    """Set the halt gate's threshold so that halting costs at most half a percent of perplexity; returns the mean loops."""
+    """Set the halt gate's threshold so that halting costs at most 0.9 % of perplexity; returns the mean loops."""
     most = mind.brain.config.max_ponder
     if most == 1:
         return 1.0
@@ -97,8 +97,12 @@ def fit_phrase_gate(mind: Mind, texts: Sequence[WordIds], generator: torch.Gener
         log_brain.append(prediction.brain_probs.gather(1, target)[:, 0].clamp(min=1e-30).log())
         log_phrase.append(prediction.phrase_probs.gather(1, target)[:, 0].clamp(min=1e-30).log())
         features.append(torch.from_numpy(np.stack([mind.phrases.features(c) for c in reading.contexts[rows]])))
-    data = {"brain": torch.cat(log_brain), "phrase": torch.cat(log_phrase), "features": torch.cat(features),
-            "state": reading.states}
+    data = {
+        "brain": torch.cat(log_brain),
+        "phrase": torch.cat(log_phrase),
+        "features": torch.cat(features),
+        "state": reading.states,
+    }
     gate = mind.phrase_gate
 
     def loss(part: dict[str, Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ import json
 import os
 import pickle
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ TRAINING_STATE = "training_state.pth"
 STORE = "engram_memory"
 _FILES = (WEIGHTS, MEMORY_MODULE, WORD_TO_ID)
 _NEXT, _COMMIT = ".next", ".commit"
+_ALWAYS = {"format_version", "generation", "brain"}
+_DAMAGES = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
 @contextmanager
@@ -36,7 +39,9 @@ def _explained(action: str, directory: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise BrainError(f"cannot {action} {directory}: {error.strerror or error}; free space or choose --brain") from error
+        raise BrainError(
+            f"cannot {action} {directory}: {error.strerror or error}; free space or choose --brain"
+        ) from error
     except RuntimeError as error:  # torch reports a full disk as a failed stream
         raise BrainError(f"cannot {action} {directory}: {str(error).splitlines()[0]}; is the disk full?") from error
 
@@ -69,11 +74,16 @@ def read_tensors(path: Path) -> dict[str, Any]:
         BrainError: if it is missing or damaged.
     """
     try:
+        with zipfile.ZipFile(path) as archive:  # torch.load itself does not look at the checksums
+            if archive.testzip() is not None:
+                raise ValueError("wrong checksum")
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         return content
     except FileNotFoundError as error:
-        raise BrainError(f"{path} is missing; the brain is incomplete: restore it from a copy or train it again") from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise BrainError(
+            f"{path} is missing; the brain is incomplete: restore it from a copy or train it again"
+        ) from error
+    except _DAMAGES as error:
         raise BrainError(f"{path} is damaged; restore it from a copy or train the brain again") from error
 
 
@@ -140,10 +150,14 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     """
     path = directory / MANIFEST
     if not path.exists():
-        raise BrainError(f"there is no brain at {directory} (no {MANIFEST}); train one with: uv run ingest.py --brain {directory}")
+        raise BrainError(
+            f"there is no brain at {directory} (no {MANIFEST}); train one with: uv run ingest.py --brain {directory}"
+        )
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]
+        if version == FORMAT_VERSION and not manifest.keys() >= _ALWAYS:
+            raise KeyError(*_ALWAYS - manifest.keys())
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BrainError(f"{path} is damaged; restore it from a copy or train the brain again") from error
     if version != FORMAT_VERSION:

@@ -66,8 +66,12 @@ class BrainConfig(_Settings):
 
     def __post_init__(self) -> None:
         """Validate; ConfigError names the setting, what it must be and what came."""
-        _require(self.n_heads >= 1 and self.embed_dim % (2 * self.n_heads) == 0, "embed_dim",
-                 "a multiple of 2 x n_heads", (self.embed_dim, self.n_heads))
+        _require(
+            self.n_heads >= 1 and self.embed_dim % (2 * self.n_heads) == 0,
+            "embed_dim",
+            "a multiple of 2 x n_heads",
+            (self.embed_dim, self.n_heads),
+        )
         _require(self.n_layers >= 2, "n_layers", "at least 2 (one runs once, the rest loop)", self.n_layers)
         _require(self.context_size >= 2, "context_size", "at least 2 words", self.context_size)
         _require(1 <= self.max_ponder <= 8, "max_ponder", "from 1 to 8 loops", self.max_ponder)
@@ -121,8 +125,9 @@ class TrainingConfig(_Settings):
         _require(self.minutes is None or self.minutes > 0, "minutes", "above 0", self.minutes)
         _require(self.row_words >= 2, "row_words", "at least 2", self.row_words)
         _require(self.batch_words >= self.row_words, "batch_words", "at least row_words", self.batch_words)
-        _require(self.muon_rate > 0 and self.adam_rate > 0, "learning rates", "above 0",
-                 (self.muon_rate, self.adam_rate))
+        _require(
+            self.muon_rate > 0 and self.adam_rate > 0, "learning rates", "above 0", (self.muon_rate, self.adam_rate)
+        )
         _require(self.weight_decay >= 0, "weight_decay", "0 (none) or more", self.weight_decay)
         _require(self.warmup_steps >= 0, "warmup_steps", "0 or more", self.warmup_steps)
         _require(0.0 <= self.held_out <= 0.5, "held_out", "from 0 to 0.5", self.held_out)

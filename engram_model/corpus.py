@@ -15,7 +15,6 @@ from torch import Tensor
 
 from engram_model.text import END_ID
 
-
 WordIds = Sequence[int] | np.ndarray
 """Word ids of one text."""
 

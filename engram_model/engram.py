@@ -77,7 +77,9 @@ class Engram:
         tensors, manifest = checkpoint.read(directory)
         location = chroma or manifest.get("chroma") or directory / checkpoint.STORE
         if isinstance(location, Path) and not location.is_dir():
-            raise BrainError(f"{location} is missing; the brain is incomplete: restore it from a copy or train it again")
+            raise BrainError(
+                f"{location} is missing; the brain is incomplete: restore it from a copy or train it again"
+            )
         store = Store.open(location)
         try:
             for name in (vocabulary.COLLECTION, episodes.COLLECTION):
@@ -235,11 +237,15 @@ def _mind_from(tensors: dict[str, dict[str, Any]], manifest: dict[str, Any], wor
         episode_gate.load_state_dict(weights["episode_gate"])
         phrases = PhraseCounts.from_tensors(counts) if counts else None
     except (RuntimeError, KeyError) as error:
-        raise BrainError(f"the brain's files do not fit its settings ({str(error).splitlines()[0]}); train it again") from error
+        raise BrainError(
+            f"the brain's files do not fit its settings ({str(error).splitlines()[0]}); train it again"
+        ) from error
     return Mind(brain.eval(), words, phrases, phrase_gate.eval(), episode_gate.eval(), weights["norms"])
 
 
-def manifest_of(config: BrainConfig, training: TrainingConfig, fingerprint: str, figures: dict[str, Any]) -> dict[str, Any]:
+def manifest_of(
+    config: BrainConfig, training: TrainingConfig, fingerprint: str, figures: dict[str, Any]
+) -> dict[str, Any]:
     """What engram.json says of a trained brain."""
     return {
         "brain": asdict(config),

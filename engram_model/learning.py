@@ -31,7 +31,7 @@ from engram_model.phrases import PhraseCounts
 from engram_model.reading import read, target_log_probs
 from engram_model.recall import EpisodeGate
 from engram_model.sources import PhraseGate
-from engram_model.text import END_ID, count_words, read_text, texts, usual_forms
+from engram_model.text import count_words, read_text, texts, usual_forms
 from engram_model.training import EpochReport, StepReport, Trainer
 from engram_model.vocabulary import Vocabulary
 
@@ -98,9 +98,7 @@ def split_held_out(
     return [t for i, t in enumerate(found) if i not in kept], [t for i, t in enumerate(found) if i in kept]
 
 
-def prepare(
-    paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, start: Engram | None = None
-) -> Lesson:
+def prepare(paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, start: Engram | None = None) -> Lesson:
     """Read, split and count the texts.
 
     Args:
@@ -270,9 +268,7 @@ def _finite(resting: Float[Tensor, " words"]) -> Float[Tensor, " words"]:
     return resting.clamp(min=-30.0)
 
 
-def learn(
-    paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, start: Engram | None = None
-) -> Engram:
+def learn(paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, start: Engram | None = None) -> Engram:
     """Read, train, finish: the whole way in one call."""
     if start is not None and start.mind.brain.config != brain:
         raise ConfigError("a brain that learns on keeps its shape; leave the size settings out")

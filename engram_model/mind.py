@@ -167,5 +167,3 @@ def _without_removed(
         return probs
     probs = probs.masked_fill(removed, 0.0)
     return probs / probs.sum(-1, keepdim=True)
-
-

@@ -134,8 +134,13 @@ def predictions(
             seen = kept[: int(visible[-1])]
             if len(seen):
                 recalled = causal_recall(
-                    keys[seen], reading.targets[seen], reading.suffixes[seen],
-                    keys[rows], reading.suffixes[rows], visible, len(mind.vocabulary),
+                    keys[seen],
+                    reading.targets[seen],
+                    reading.suffixes[seen],
+                    keys[rows],
+                    reading.suffixes[rows],
+                    visible,
+                    len(mind.vocabulary),
                 )
         elif memory is not None and len(memory):
             places = range(*rows.indices(len(reading)))

@@ -53,9 +53,7 @@ def matched_words(
     return same.int().cumprod(dim=-1).sum(dim=-1)
 
 
-def selection_score(
-    similarity: Float[Tensor, "*batch"], matched: Int[Tensor, "*batch"]
-) -> Float[Tensor, "*batch"]:
+def selection_score(similarity: Float[Tensor, "*batch"], matched: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """By which episodes come to mind: cosine, plus 0.1 for each word of a common phrase of two words or more."""
     return similarity + MATCH_BONUS * torch.where(matched >= 2, matched, 0)
 
@@ -204,9 +202,7 @@ def causal_recall(
     )
 
 
-def recall_one(
-    memory: EpisodicMemory, state: Float[Tensor, " dim"], suffix: list[int], vocabulary: int
-) -> Recalled:
+def recall_one(memory: EpisodicMemory, state: Float[Tensor, " dim"], suffix: list[int], vocabulary: int) -> Recalled:
     """What comes to mind at one moment: the nearest episodes and those that share its last two words or more."""
     similarity, rows = memory.search(state, RECALLED)
     suffixes, words = memory.suffixes, memory.next_ids

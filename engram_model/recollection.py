@@ -43,9 +43,7 @@ def information(vocabulary: Vocabulary, word: str) -> float:
     return math.log(total / max(1, int(vocabulary.counts[vocabulary.id_of(word)])))
 
 
-def recollect(
-    episodes: Iterable[Episode], question: Sequence[str], vocabulary: Vocabulary
-) -> list[tuple[str, ...]]:
+def recollect(episodes: Iterable[Episode], question: Sequence[str], vocabulary: Vocabulary) -> list[tuple[str, ...]]:
     """The statements that share at least 40 % of a question's information with it, best last; at most two.
 
     One that shares much less than the best is left out: what is told of the dog does not answer the question of the name.

@@ -125,8 +125,13 @@ def _run(learning: Learning, interrupt: Interrupt, save_state: Callable[[], None
     smooth = {"loss": 0.0}
     step_words = trainer.rows * learning.training.row_words
     bar = tqdm(
-        total=trainer.progress.total_steps * step_words, initial=trainer.progress.step * step_words,
-        unit=" words", unit_scale=True, file=out, dynamic_ncols=True, desc="training",
+        total=trainer.progress.total_steps * step_words,
+        initial=trainer.progress.step * step_words,
+        unit=" words",
+        unit_scale=True,
+        file=out,
+        dynamic_ncols=True,
+        desc="training",
         mininterval=0.5 if out.isatty() else 30.0,
     )
 
@@ -136,7 +141,9 @@ def _run(learning: Learning, interrupt: Interrupt, save_state: Callable[[], None
             trainer.limit_seconds(60.0 * minutes * RESERVE)
             bar.total = trainer.progress.total_steps * step_words
         bar.update(step_words)
-        bar.set_postfix_str(f"loss {smooth['loss']:.3f}, perplexity {math.exp(min(smooth['loss'], 20)):.1f}", refresh=False)
+        bar.set_postfix_str(
+            f"loss {smooth['loss']:.3f}, perplexity {math.exp(min(smooth['loss'], 20)):.1f}", refresh=False
+        )
 
     def on_epoch(report: EpochReport) -> None:
         mark = paint("kept", "32", out) if report.best else "no better"
@@ -148,9 +155,7 @@ def _run(learning: Learning, interrupt: Interrupt, save_state: Callable[[], None
         return trainer.run(on_step, on_epoch, lambda: interrupt.asked)
 
 
-def _break_off(
-    arguments: argparse.Namespace, learning: Learning, save_state: Callable[[], None], out: TextIO
-) -> int:
+def _break_off(arguments: argparse.Namespace, learning: Learning, save_state: Callable[[], None], out: TextIO) -> int:
     save_state()
     if not checkpoint.exists(arguments.brain):
         engram = learning.finish()

@@ -8,7 +8,6 @@ It needs Debian's chromium (apt-get install chromium). It must not know what the
 from __future__ import annotations
 
 import argparse
-import io
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,6 @@ OFFLINE = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "
            "--disable-sync", "--no-first-run"]  # fmt: skip
 CONVERSATION = ("Who bakes the bread in Fernby?", "My name is Ada.", "What is my name?")
 WIDTH, HEIGHT = 1200, 1040
-PALETTE = 128
 PATIENCE_MS = 180_000
 
 
@@ -54,9 +52,7 @@ def say(page: Page, line: str) -> None:
 
 
 def take(directory: Path, out: Path) -> None:
-    """Serve the brain, talk to it, and save the picture with few colours, so that it stays small."""
-    from PIL import Image
-
+    """Serve the brain, talk to it, and save the picture."""
     from engram_scripts.web import launch, read_brain
     from engram_scripts.web_session import Visitors
 
@@ -72,11 +68,10 @@ def take(directory: Path, out: Path) -> None:
                 say(page, line)
             chips = page.locator("#strip .chip")
             chips.nth(max(0, chips.count() - 2)).focus()
-            shot = page.screenshot()
+            out.parent.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=out)
     finally:
         served.close(verbose=False)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(io.BytesIO(shot)).convert("RGB").quantize(PALETTE).save(out, optimize=True)
     print(f"{out}: {out.stat().st_size:,} bytes")
 
 

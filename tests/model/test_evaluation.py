@@ -25,7 +25,7 @@ from engram_model.vocabulary import Vocabulary
 TEXTS = some_texts((11, 2, 7, 1, 5))
 FIRST = [0, 11, 13, 20, 21]
 for number, text in enumerate(TEXTS):
-    text[: len(text) - 1][:1] = 40 + number  # no two texts begin alike, so that but for first words no two states are equal
+    text[: len(text) - 1][:1] = 40 + number  # no two texts begin alike: only before first words are states equal
 
 
 def awake(**changes: object) -> Mind:

@@ -30,7 +30,7 @@ from engram_scripts.terminal_input import interruptions
 ROOT = Path(__file__).parent.parent.parent
 TOLD = "My name is Wixel."
 ASKED = "What is my name?"
-PATIENCE = 300.0
+PATIENCE = 120.0
 
 
 @pytest.fixture
