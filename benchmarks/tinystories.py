@@ -42,7 +42,6 @@ def run(arguments: argparse.Namespace) -> None:
         if not arguments.skip_gpt2:
             base = gpt2.train(corpus, held_out, len(lesson.vocabulary), shape, training, epochs, extra["gpt2_rate"])
             found["plain GPT-2 stack"] = math.exp(gpt2.evaluate(base.model, Corpus(test)))
-            about["gpt2_words_per_second"] = base.words_per_second
         for name, value in found.items():
             rows.setdefault(name, []).append(value)
             print(f"seed {seed}: {name:45s} {value:8.2f}", file=sys.stderr, flush=True)

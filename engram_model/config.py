@@ -116,13 +116,13 @@ class TrainingConfig(_Settings):
     pretokenized: bool = False
     surprise_strength: float = 0.5
     surprise_clip: float = 3.0
-    patience: int = 3
+    patience: int = 5
     seed: int = 0
 
     def __post_init__(self) -> None:
         """Validate; ConfigError names the setting, what it must be and what came."""
         _require(self.epochs is None or self.epochs >= 1, "epochs", "at least 1", self.epochs)
-        _require(self.minutes is None or self.minutes > 0, "minutes", "above 0", self.minutes)
+        _require(self.minutes is None or 0 < self.minutes < float("inf"), "minutes", "above 0 and finite", self.minutes)
         _require(self.row_words >= 2, "row_words", "at least 2", self.row_words)
         _require(self.batch_words >= self.row_words, "batch_words", "at least row_words", self.batch_words)
         _require(
@@ -135,6 +135,7 @@ class TrainingConfig(_Settings):
         _require(0.0 <= self.surprise_strength <= 1.0, "surprise_strength", "from 0 to 1", self.surprise_strength)
         _require(self.surprise_clip >= 1.0, "surprise_clip", "at least 1", self.surprise_clip)
         _require(self.patience >= 1, "patience", "at least 1", self.patience)
+        _require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1", self.seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +166,7 @@ class GenerationConfig(_Settings):
         _require(self.top_k >= 0, "top_k", "0 (all words) or more", self.top_k)
         _require(self.max_words >= 1, "max_words", "at least 1", self.max_words)
         _require(self.loops is None or self.loops >= 1, "loops", "at least 1", self.loops)
+        _require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1", self.seed)
 
 
 SIZES: dict[str, BrainConfig] = {

@@ -97,24 +97,30 @@ class Engram:
     def save(self, directory: str | Path, chroma: str | None = None) -> None:
         """Write brain, words and episodes whole, as one new generation; a kill at any moment leaves the old or the new.
 
+        Args:
+            directory: The brain directory; created if missing.
+            chroma: Address of a Chroma server for words and episodes; None leaves them on the server where those of
+                this directory are, else inside the directory.
+
         Raises:
             BrainError: if the directory cannot be written; nothing has changed then.
             StoreError: if the store cannot be written; nothing has changed then.
         """
         directory = Path(directory)
-        checkpoint.settle(directory) if directory.exists() else None
-        generation = uuid.uuid4().hex
-        self.manifest |= {"generation": generation, "chroma": chroma, "saved": time.time()}
-        checkpoint.prepare(directory, _tensors_of(self.mind), self.manifest)
+        if directory.exists():
+            checkpoint.settle(directory)
+        generation, chroma = uuid.uuid4().hex, chroma or self._server(directory)
+        manifest = self.manifest | {"generation": generation, "chroma": chroma, "saved": time.time()}
+        checkpoint.prepare(directory, _tensors_of(self.mind), manifest)
         try:
-            store = self.store if self._writes_to(directory, chroma) else None
-            store = store or Store.open(chroma or directory / checkpoint.STORE)
+            store = self._store_at(chroma or directory / checkpoint.STORE)
             store.stage(vocabulary.COLLECTION, self.vocabulary.rows(), generation)
             store.stage(episodes.COLLECTION, self.episodes.rows(), generation)
         except BaseException:
             checkpoint.discard(directory)
             raise
         checkpoint.commit(directory)
+        self.manifest = manifest
         store.settle(vocabulary.COLLECTION, generation)
         store.settle(episodes.COLLECTION, generation)
         self.vocabulary.mark_saved()
@@ -123,9 +129,15 @@ class Engram:
             self.store.close()
         self.store, self.directory = store, directory
 
-    def _writes_to(self, directory: Path, chroma: str | None) -> bool:
+    def _server(self, directory: Path) -> str | None:
+        """Address of the server that holds the words of this directory's brain, if that is this one."""
         same = self.directory is not None and self.directory.resolve() == directory.resolve()
-        return same and self.store is not None and self.manifest.get("chroma") == chroma
+        return self.store.location if same and self.store is not None and "://" in self.store.location else None
+
+    def _store_at(self, place: str | Path) -> Store:
+        """The open store if it is there, else another."""
+        location = place if isinstance(place, str) else str(place.expanduser().resolve())
+        return self.store if self.store is not None and self.store.location == location else Store.open(place)
 
     def flush(self) -> None:
         """Write new words and episodes to the store, in one batch each."""
@@ -226,21 +238,21 @@ def _tensors_of(mind: Mind) -> dict[str, dict[str, Any]]:
 def _mind_from(tensors: dict[str, dict[str, Any]], manifest: dict[str, Any], words: Vocabulary) -> Mind:
     weights, module = tensors[checkpoint.WEIGHTS], tensors[checkpoint.MEMORY_MODULE]
     config = BrainConfig.from_mapping(manifest["brain"])
-    if len(tensors[checkpoint.WORD_TO_ID]["ids"]) > len(words) or words.dim != config.embed_dim:
-        raise BrainError("the store holds another vocabulary than the brain was saved with; restore it from a copy")
     brain, phrase_gate, episode_gate = Brain(config), PhraseGate(config.embed_dim), EpisodeGate()
     counts = {n.removeprefix(PHRASE_PREFIX): v for n, v in module.items() if n.startswith(PHRASE_PREFIX)}
     learned = {name: value for name, value in module.items() if name.startswith(MEMORY_PREFIX)}
     try:
+        if len(tensors[checkpoint.WORD_TO_ID]["ids"]) > len(words) or words.dim != config.embed_dim:
+            raise BrainError("the store holds another vocabulary than the brain was saved with; restore it from a copy")
         brain.load_state_dict(weights["brain"] | learned)
         phrase_gate.load_state_dict(weights["phrase_gate"])
         episode_gate.load_state_dict(weights["episode_gate"])
         phrases = PhraseCounts.from_tensors(counts) if counts else None
-    except (RuntimeError, KeyError) as error:
+        return Mind(brain.eval(), words, phrases, phrase_gate.eval(), episode_gate.eval(), weights["norms"])
+    except (RuntimeError, KeyError, TypeError) as error:
         raise BrainError(
             f"the brain's files do not fit its settings ({str(error).splitlines()[0]}); train it again"
         ) from error
-    return Mind(brain.eval(), words, phrases, phrase_gate.eval(), episode_gate.eval(), weights["norms"])
 
 
 def manifest_of(

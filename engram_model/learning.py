@@ -9,7 +9,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ FEWEST_TEXTS = 20
 FEWEST_WORDS = 20
 LONG_TEXT = 4096
 WORD_BUDGET = 3_000_000
-MOST_EPOCHS, FEWEST_EPOCHS = 24, 3
+MOST_EPOCHS, FEWEST_EPOCHS = 20, 3
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Lesson:
 
 
 def default_epochs(words: int) -> int:
-    """Passes over a text of so many words: a budget of 3 million words seen, at least 3 and at most 24 passes."""
+    """Passes over a text of so many words: a budget of 3 million words seen, at least 3 and at most 20 passes."""
     return max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(WORD_BUDGET / max(1, words))))
 
 
@@ -82,19 +82,25 @@ def default_dropout(words: int) -> float:
 def split_held_out(
     found: Sequence[list[str]], share: float, generator: torch.Generator
 ) -> tuple[list[list[str]], list[list[str]]]:
-    """Keep back a share of the texts, drawn at random; of fewer than 20 texts, the end of each."""
+    """Keep back a share of the texts, drawn at random; the end of each where there are fewer than 20.
+
+    A text longer than what is to be kept is never drawn: all that is left to learn could be in it. If all are, the
+    end of each is kept too.
+    """
     if not share:
         return list(found), []
-    if len(found) < FEWEST_TEXTS:
+    budget = share * sum(map(len, found))
+    order = torch.randperm(len(found), generator=generator).tolist() if len(found) >= FEWEST_TEXTS else []
+    drawn = [index for index in order if len(found[index]) <= budget]
+    if not drawn:
         cuts = [(text, len(text) - int(share * len(text))) for text in found]
         return [text[:cut] for text, cut in cuts], [text[cut:] for text, cut in cuts if cut < len(text)]
-    order = torch.randperm(len(found), generator=generator).tolist()
-    wanted, kept = share * sum(map(len, found)), set()
-    for index in order:
-        if wanted <= 0:
+    kept: set[int] = set()
+    for index in drawn:
+        if budget <= 0:
             break
         kept.add(index)
-        wanted -= len(found[index])
+        budget -= len(found[index])
     return [t for i, t in enumerate(found) if i not in kept], [t for i, t in enumerate(found) if i in kept]
 
 
@@ -109,7 +115,10 @@ def prepare(paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig,
 
     Raises:
         TextError: if a file cannot be read or there is too little to learn from.
+        ConfigError: if a brain that learns on is given another shape.
     """
+    if start is not None and replace(start.mind.brain.config, dropout=None) != replace(brain, dropout=None):
+        raise ConfigError("a brain that learns on keeps its shape; leave the size settings out")
     raw = [read_text(path) for path in paths]
     found = [text for content in raw for text in texts(content, pretokenized=training.pretokenized)]
     words = sum(map(len, found))
@@ -119,13 +128,13 @@ def prepare(paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig,
     generator = torch.Generator().manual_seed(training.seed)
     learned, held_out = split_held_out(found, training.held_out, generator)
     counted = count_words(learned)
+    forms = {} if training.pretokenized else usual_forms(raw)
     if start is None:
-        forms = {} if training.pretokenized else usual_forms(raw)
         rare = training.min_count if max(counted.values()) >= training.min_count else 1
         vocabulary = Vocabulary.build(counted, dim=brain.embed_dim, generator=generator, min_count=rare, forms=forms)
     else:
         vocabulary = start.vocabulary
-        _add_new_words(vocabulary, counted, usual_forms(raw), training.min_count, generator)
+        _add_new_words(vocabulary, counted, forms, training.min_count, generator)
     lengths = torch.full((len(vocabulary),), START_NORM)
     if start is not None:
         lengths[: len(start.mind.norms)] = start.mind.norms
@@ -199,7 +208,7 @@ class Learning:
         return {
             "fingerprint": self.lesson.fingerprint,
             "brain": asdict(self.config),
-            "training": asdict(self.training),
+            "training": asdict(replace(self.training, minutes=None)),  # a resumed run may have another budget
             "trainer": self.trainer.state_dict(),
         }
 
@@ -207,13 +216,21 @@ class Learning:
         """Go on from a saved state.
 
         Raises:
-            BrainError: if it was saved on other text or with other settings.
+            BrainError: if it is no such state, or was saved on other text or with other settings.
         """
+        if not state.keys() >= {"fingerprint", "brain", "training", "trainer"}:
+            raise BrainError("the state of the broken-off training is damaged; train anew without --resume")
+        self._compare(state["training"], asdict(replace(self.training, minutes=None)))
         if state["fingerprint"] != self.lesson.fingerprint:
             raise BrainError("the text has changed since training was broken off; train anew without --resume")
-        if state["brain"] != asdict(self.config):
-            raise BrainError("the brain's settings differ from those of the broken-off run; give the same ones")
+        self._compare(state["brain"], asdict(self.config))
         self.trainer.load_state_dict(state["trainer"])
+
+    @staticmethod
+    def _compare(saved: dict[str, Any], given: dict[str, Any]) -> None:
+        others = [f"{name} (was {saved.get(name)}, is {value})" for name, value in given.items() if saved.get(name) != value]
+        if others:
+            raise BrainError(f"settings differ from those of the broken-off run: {', '.join(others)}; give the same ones")
 
     def finish(self, known: Engram | None = None) -> Engram:
         """The trained brain: halting and the episode gate set on held-out text, figures measured.
@@ -270,8 +287,6 @@ def _finite(resting: Float[Tensor, " words"]) -> Float[Tensor, " words"]:
 
 def learn(paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, start: Engram | None = None) -> Engram:
     """Read, train, finish: the whole way in one call."""
-    if start is not None and start.mind.brain.config != brain:
-        raise ConfigError("a brain that learns on keeps its shape; leave the size settings out")
     learning = Learning(prepare(paths, brain, training, start), brain, training, start)
     learning.run()
     return learning.finish(start)

@@ -25,7 +25,7 @@ FINAL_RATE = 0.02
 SURPRISE_UNTIL = 0.67
 # Of states whose held-out losses lie within this (nats a word) of the best, the one trained longest is kept: on a small
 # text it answers far more of what it has read (docs/log.md).
-TOLERANCE = 0.08
+TOLERANCE = 0.12
 # The scale starts small, so that a fresh brain says words by their frequency instead of repeating its input, and
 # has to grow five-fold within the first hundred steps.
 SCALE_FACTOR = 10.0

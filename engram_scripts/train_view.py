@@ -20,8 +20,9 @@ from tqdm import tqdm
 from engram_model import checkpoint
 from engram_model.config import BrainConfig, GenerationConfig, TrainingConfig, sized
 from engram_model.engram import Engram
-from engram_model.errors import BrainError, TextError
+from engram_model.errors import BrainError, StoreError, TextError
 from engram_model.learning import Learning, prepare
+from engram_model.stores import Store
 from engram_model.training import EpochReport, StepReport
 from engram_scripts.common import INTERRUPTED, paint, table
 
@@ -75,10 +76,10 @@ class Interrupt:
 def train(arguments: argparse.Namespace) -> int:
     """Run one training as the command line says; returns the exit code."""
     out = sys.stderr if arguments.json else sys.stdout
-    start = Engram.load(arguments.brain, arguments.chroma) if arguments.learn_on else None
-    known = start
-    if start is None and checkpoint.exists(arguments.brain):
-        known = Engram.load(arguments.brain, arguments.chroma)
+    if arguments.chroma:
+        Store.open(arguments.chroma).close()  # known before hours of training, not after them
+    known = _present(arguments) if arguments.learn_on or checkpoint.exists(arguments.brain) else None
+    start = known if arguments.learn_on else None
     brain, training = settings(arguments, start)
     paths = arguments.text or default_paths()
     print(f"reading {len(paths)} file{'s' if len(paths) > 1 else ''} ...", file=out, flush=True)
@@ -95,6 +96,7 @@ def train(arguments: argparse.Namespace) -> int:
         finished = _run(learning, interrupt, save_state, out)
         if not finished:
             return _break_off(arguments, learning, save_state, out)
+        save_state()  # should the store be gone or the disk full, --resume has only the last step left
         print("setting the halt gate and the episode gate on held-out text ...", file=out, flush=True)
         engram = learning.finish(known)
         engram.save(arguments.brain, arguments.chroma)
@@ -102,6 +104,21 @@ def train(arguments: argparse.Namespace) -> int:
     _conclude(engram, arguments, out)
     engram.close()
     return 0
+
+
+def _present(arguments: argparse.Namespace) -> Engram:
+    """The brain that is there; with --chroma its words may be elsewhere yet, and move to that server with the save."""
+    try:
+        try:
+            return Engram.load(arguments.brain, arguments.chroma)
+        except StoreError:
+            if not arguments.chroma:
+                raise
+            return Engram.load(arguments.brain)
+    except (BrainError, StoreError) as error:
+        if arguments.learn_on:
+            raise
+        raise type(error)(f"{error} (to train anew, move {arguments.brain} away or choose another --brain)") from error
 
 
 def _saver(learning: Learning, state_file: Path) -> Callable[[], None]:
