@@ -88,8 +88,13 @@ class Chat:
             self.generator.manual_seed(config.seed)
         self.config = self.reader.config = config
         if reread:
-            heard, self.reader = self.reader.ids, self._fresh_reader()
-            self.reader.read(heard)
+            self._read_again(self.reader.ids)
+
+    def _read_again(self, ids: list[int]) -> None:
+        """Read a conversation anew; how far episodes are trusted stays as it was learned."""
+        trust, self.reader = self.reader.trust, self._fresh_reader()
+        self.reader.trust = trust
+        self.reader.read(ids)
 
     def say(self, text: str) -> str:
         """Say something and return the whole answer."""
@@ -166,8 +171,7 @@ class Chat:
             before += [USER_ID, *vocabulary.encode([*words, "."]).tolist(), END_ID]
         self.recollected.update(told)
         turn.recollected = [join_words(words, vocabulary.forms) for words in told]
-        self.reader = self._fresh_reader()
-        self.reader.read([*before, *earlier])
+        self._read_again([*before, *earlier])
         return len(before)
 
     def _note_forms(self, text: str, turn: Turn) -> None:

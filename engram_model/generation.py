@@ -142,9 +142,7 @@ class Reader:
         if self.config.ngram and self.mind.phrases is not None:
             phrases = phrase_view(self.mind, [self.ids[-PHRASE_REACH:]])
         if self.config.episodes and self.memory is not None and len(self.memory):
-            recalled = recall_one(
-                self.memory, concept(state)[0], self.suffix(), len(self.mind.vocabulary)
-            )
+            recalled = recall_one(self.memory, concept(state)[0], self.suffix(), len(self.mind.vocabulary))
         came = None if heard is None else torch.tensor([heard])
         return predict(self.mind, state, phrases, recalled, self.trust, came)
 

@@ -145,7 +145,7 @@ def prepare(paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig,
         ids,
         [vocabulary.encode(text).numpy() for text in held_out],
         PhraseCounts.fit(ids, len(vocabulary), BASELINE_ORDER),
-        hashlib.sha256(b"".join(text.tobytes() + b"|" for text in ids)).hexdigest(),
+        hashlib.sha256("\n".join(" ".join(text) for text in learned).encode()).hexdigest(),
     )
 
 
@@ -228,9 +228,13 @@ class Learning:
 
     @staticmethod
     def _compare(saved: dict[str, Any], given: dict[str, Any]) -> None:
-        others = [f"{name} (was {saved.get(name)}, is {value})" for name, value in given.items() if saved.get(name) != value]
+        others = [
+            f"{name} (was {saved.get(name)}, is {value})" for name, value in given.items() if saved.get(name) != value
+        ]
         if others:
-            raise BrainError(f"settings differ from those of the broken-off run: {', '.join(others)}; give the same ones")
+            raise BrainError(
+                f"settings differ from those of the broken-off run: {', '.join(others)}; give the same ones"
+            )
 
     def finish(self, known: Engram | None = None) -> Engram:
         """The trained brain: halting and the episode gate set on held-out text, figures measured.

@@ -77,14 +77,15 @@ def summary(turn: Turn) -> str:
     """One line: surprise, memory, pondering, who spoke, speed."""
     thoughts = turn.thoughts
     memory = f"{len(turn.stored)} remembered, {len(recalled(thoughts))} recalled"
-    learned = [f"new: {', '.join(turn.learned)}"] if turn.learned else []
+    noted = [f"new: {', '.join(turn.learned)}"] if turn.learned else []
+    noted += [f"thought of “{told}”" for told in turn.recollected]
     said = [
         f"surprise {mean([thought.surprise for thought in thoughts]):.1f}",
         f"loops {mean([thought.loops for thought in thoughts]):.1f} {loop_bars(thoughts)}",
         " ".join(f"{source} {share:.0%}" for source, share in who_spoke(thoughts).items()),
     ]
     parts = [*said, memory] if thoughts else [memory]
-    return " · ".join([*parts, *learned, f"{words_per_second(turn):.0f} words/s"])
+    return " · ".join([*parts, *noted, f"{words_per_second(turn):.0f} words/s"])
 
 
 def subconscious(turn: Turn) -> str:
@@ -183,6 +184,7 @@ def as_data(said: str, turn: Turn) -> dict[str, Any]:
         "spoken_by": {source: rounded(share) for source, share in who_spoke(turn.thoughts).items()},
         "stored": turn.stored,
         "recalled": list(recalled(turn.thoughts)),
+        "recollected": turn.recollected,
         "learned": turn.learned,
         "seconds": rounded(turn.seconds),
         "words_per_second": rounded(words_per_second(turn)),

@@ -165,8 +165,8 @@ def _run(learning: Learning, interrupt: Interrupt, save_state: Callable[[], None
     def on_epoch(report: EpochReport) -> None:
         mark = paint("kept", "32", out) if report.best else "no better"
         line = f"pass {report.epoch}: held-out perplexity {math.exp(report.held_out):.2f}"
+        save_state()  # before it is shown: what was seen to end survives any kill
         tqdm.write(f"{line} (Kneser-Ney {learning.baseline:.2f}), {mark}", file=out)
-        save_state()
 
     with bar:
         return trainer.run(on_step, on_epoch, lambda: interrupt.asked)

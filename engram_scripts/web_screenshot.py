@@ -1,4 +1,4 @@
-"""Takes the picture of the page that the README shows: a brain, a short conversation, one word's card open.
+"""Takes the picture of the page for the README: what one conversation told is asked in the next, with a word's card.
 
     uv run python -m engram_scripts.web_screenshot --brain brain --out docs/demo.png
 
@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 CHROMIUM = "chromium"
 OFFLINE = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
            "--disable-sync", "--no-first-run"]  # fmt: skip
-CONVERSATION = ("Who bakes the bread in Fernby?", "My name is Ada.", "What is my name?")
+TOLD, ASKED = "My name is Mila.", "What is my name?"
+MOST_SURPRISING = """() => {
+  const surprise = chip => parseFloat(chip.querySelector('.surprise i').style.width);
+  const chips = [...document.querySelectorAll('#strip .chip')];
+  chips.reduce((best, chip) => surprise(chip) > surprise(best) ? chip : best).focus();
+}"""
 WIDTH, HEIGHT = 1200, 1040
 PATIENCE_MS = 180_000
 
@@ -64,10 +69,11 @@ def take(directory: Path, out: Path) -> None:
             page = opened.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
             page.goto(served.local_url)
             page.wait_for_selector("#box textarea", timeout=PATIENCE_MS)
-            for line in CONVERSATION:
-                say(page, line)
-            chips = page.locator("#strip .chip")
-            chips.nth(max(0, chips.count() - 2)).focus()
+            say(page, TOLD)
+            page.click("#fresh")
+            page.wait_for_function("() => !document.querySelector('#chat .bot.message')", timeout=PATIENCE_MS)
+            say(page, ASKED)
+            page.evaluate(MOST_SURPRISING)
             out.parent.mkdir(parents=True, exist_ok=True)
             page.screenshot(path=out)
     finally:

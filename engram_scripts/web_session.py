@@ -27,7 +27,7 @@ EPISODES_KEPT = 2_000
 MOST_VISITORS = 64
 IDLE_SECONDS = 3_600.0
 TAIL_WORDS = 10
-TALKING = GenerationConfig(temperature=0.6)
+TALKING = GenerationConfig(temperature=0.5)
 ASKING = GenerationConfig(temperature=0.1, max_words=30)
 
 

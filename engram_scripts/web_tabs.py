@@ -23,7 +23,7 @@ EXAMPLES = (
     "What is the capital of France?",
     "Who bakes the bread in Fernby?",
     "Why is the sky blue?",
-    "My name is Ada.",
+    "My name is Mila.",
     "What is my name?",
     "Tell me a story.",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from engram_model.checkpoint import MEMORY_MODULE, WEIGHTS
 from engram_model.config import GenerationConfig
 from engram_model.engram import Engram
 from engram_model.episodes import EpisodicMemory
-from engram_model.errors import ConfigError, TextError
+from engram_model.errors import TextError
 from engram_model.generation import Reader
-from engram_model.text import BOT_ID, END_ID, UNK_ID, USER_ID
+from engram_model.text import BOT_ID, END_ID, USER_ID
 
 CALM = GenerationConfig(temperature=0.3)
 ASKED = "<USER> what is my name ? <BOT> your name is".split()  # noqa: SIM905
@@ -172,6 +171,33 @@ def test_talking_changes_no_weight(copy_of_brain: Path) -> None:
     assert [file.read_bytes() for file in files] == bytes_before
 
 
+def test_what_other_conversations_told_is_read_again_once_where_it_answers(engram: Engram) -> None:
+    told = engram.chat(CALM)
+    told.say("My name is Wixel.")
+    told.say("What is my name?")
+    assert [turn.recollected for turn in told.history] == [[], []]  # its own words are in its context
+    asking = engram.chat(CALM)
+    asking.say("What is my name?")
+    asking.say("What is my name?")
+    assert [turn.recollected for turn in asking.history] == [["My name is Wixel"], []]
+    words = engram.vocabulary.decode(asking.reader.ids)
+    assert words[:7] == ["<USER>", "my", "name", "is", "wixel", ".", "<END>"]
+    assert words[7:9] == ["<USER>", "what"]
+    off = engram.chat(CALM.override(episodes=False))
+    off.say("What is my name?")
+    assert off.history[-1].recollected == []
+
+
+def test_trust_in_episodes_outlasts_reading_again(engram: Engram) -> None:
+    engram.chat(CALM).say("My name is Wixel.")
+    chat = engram.chat(CALM)
+    chat.say("My name is Trudax.")
+    learned = chat.reader.trust.level
+    assert learned != 0.0
+    chat.configure(CALM.override(loops=1))
+    assert chat.reader.trust.level == learned
+
+
 def test_a_conversation_that_does_not_remember_leaves_no_trace(engram: Engram) -> None:
     words = len(engram.vocabulary)
     leaving = engram.chat(CALM, remember=False)
@@ -187,98 +213,6 @@ def test_a_memory_of_its_own_is_used_instead_of_the_brains(engram: Engram) -> No
     chat.say("My name is Wixel.")
     assert len(own) > 0 == len(engram.episodes)
     assert Chat(engram, CALM, memory=own).say("What is my name?") == "Your name is Wixel."
-
-
-# ------------------------------------------------------------------------------------------------- words
-
-
-def test_unknown_words_get_ids_and_stand_out(engram: Engram) -> None:
-    vocabulary, words = engram.vocabulary, len(engram.vocabulary)
-    reader = Reader(engram.mind, None, GenerationConfig())
-    reader.read([USER_ID, *vocabulary.encode(["my", "name", "is"]).tolist()])
-    unknown = reader.think(UNK_ID)
-    chat = engram.chat(CALM)
-    chat.say("My name is Wixel, Wixel.")
-    assert vocabulary.id_of("wixel") == words == len(vocabulary) - 1
-    assert chat.history[-1].learned == ["wixel"]
-    new = chat.history[-1].heard[3]
-    assert new.word == "wixel"
-    assert new.surprise == pytest.approx(unknown.surprise + math.log(words), abs=1e-4)
-    assert new.probability == pytest.approx(math.exp(-new.surprise))
-    torch.testing.assert_close(vocabulary.vectors[words], unknown.key, atol=1e-4, rtol=0)
-    assert chat.reader.ids[4] == words
-    assert vocabulary.forms["wixel"] == "Wixel"
-    assert vocabulary.verify() == []
-
-
-def test_words_are_written_as_the_speaker_writes_them(engram: Engram) -> None:
-    engram.chat(CALM).say("my name is trudax")
-    assert "trudax" in engram.vocabulary
-    assert "trudax" not in engram.vocabulary.forms
-
-
-@pytest.mark.parametrize(
-    ("said", "closed"),
-    [
-        ("how are you", "?"),
-        ("what is my name", "?"),
-        ("my name is ben", "."),
-        ("how are you ?", ""),
-        ("my name is ada !", ""),
-        ("where do i live .", ""),
-    ],
-)
-def test_a_mark_that_was_left_out_is_heard_as_the_brain_expects_it(engram: Engram, said: str, closed: str) -> None:
-    chat = engram.chat(CALM)
-    chat.say(said)
-    assert heard(chat) == [*said.split(), *([closed] if closed else [])]
-    assert chat.reader.ids[len(heard(chat)) + 1] == BOT_ID
-
-
-def test_teaching_gives_a_word_the_place_of_its_meaning(engram: Engram, copy_of_brain: Path) -> None:
-    chat = engram.chat(CALM)
-    near = chat.teach("Zorb", "a red hen")
-    order = [word for word, _ in engram.vocabulary.nearest("zorb", len(engram.vocabulary))]
-    assert near == engram.vocabulary.nearest("zorb")
-    assert order[0] == "red"
-    assert order.index("hen") < len(order) / 4
-    assert engram.vocabulary.forms["zorb"] == "Zorb"
-    told = [(episode.context, episode.next_word) for episode in engram.episodes.episodes]
-    assert any(context[0] == "zorb" for context, _ in told)
-    assert chat.reader.ids == []  # the conversation itself did not hear it
-    engram.close()
-    again = Engram.load(copy_of_brain)
-    assert "zorb" in again.vocabulary
-    assert [(episode.context, episode.next_word) for episode in again.episodes.episodes] == told
-    again.close()
-
-
-def test_a_word_that_was_heard_once_can_be_taught(engram: Engram) -> None:
-    chat = engram.chat(CALM)
-    chat.say("My name is Wixel.")
-    old = engram.vocabulary.id_of("wixel")
-    chat.teach("wixel", "a brown dog")
-    new = engram.vocabulary.id_of("wixel")
-    assert new > old
-    assert engram.vocabulary.decode([old]) == ["<UNK>"]
-    naming = [row for row, episode in enumerate(engram.episodes.episodes) if episode.next_word == "wixel"]
-    assert naming
-    assert {int(engram.episodes.next_ids[row]) for row in naming} == {new}
-    assert engram.verify() == []
-    assert "wixel" in engram.chat(CALM).say("What is my name?").lower()
-
-
-@pytest.mark.parametrize(
-    ("word", "definition"),
-    [("wixel", "zzz qqq"), ("wixel", "wixel"), ("hello", "a red hen"), ("two words", "a red hen"), ("new", "!")],
-)
-def test_what_cannot_be_taught_changes_nothing(engram: Engram, word: str, definition: str) -> None:
-    chat = engram.chat(CALM)
-    chat.say("My name is Wixel.")
-    words, ids, episodes = list(engram.vocabulary.words), dict(engram.vocabulary.ids), len(engram.episodes)
-    with pytest.raises(ConfigError):
-        chat.teach(word, definition)
-    assert (engram.vocabulary.words, dict(engram.vocabulary.ids), len(engram.episodes)) == (words, ids, episodes)
 
 
 # ------------------------------------------------------------------------------------------------- turns
@@ -329,6 +263,7 @@ def test_a_changed_setting_acts_as_if_it_had_always_been(engram: Engram, change:
     chat.say("My name is Wixel.")
     chat.configure(CALM.override(**change))
     fresh = Reader(engram.mind, engram.episodes, CALM.override(**change))
+    fresh.trust = chat.reader.trust
     fresh.read(chat.reader.ids)
     torch.testing.assert_close(chat.reader.predict().probs, fresh.predict().probs, atol=1e-5, rtol=0)
 

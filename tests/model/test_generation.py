@@ -73,9 +73,7 @@ def thoughts(engram: Engram, memory: EpisodicMemory, words: list[int]) -> list[T
 
 def recomputed(mind: Mind, memory: EpisodicMemory | None, config: GenerationConfig, ids: Sequence[int]) -> Prediction:
     """The prediction after some words by one forward pass over all of them, without any cache."""
-    output = mind.brain(
-        torch.tensor([[END_ID, *ids]]), mind.vocabulary.vectors, loops=config.loops, ngram=config.ngram
-    )
+    output = mind.brain(torch.tensor([[END_ID, *ids]]), mind.vocabulary.vectors, loops=config.loops, ngram=config.ngram)
     state = output.state[:, -1].detach()
     suffix = [*ids[::-1][:4], *[-1] * (4 - len(ids))]
     recalled = recall_one(memory, concept(state)[0], suffix, len(mind.vocabulary)) if memory else None

@@ -268,7 +268,7 @@ def test_training_stops_when_nothing_gets_better_and_keeps_the_last_state_that_w
 def test_training_is_judged_by_the_best_blend_with_the_phrase_memory() -> None:
     texts = counting(7, 1)
     words = len(Corpus(texts))
-    phrases = torch.rand(words, generator=seeded(2), dtype=torch.float64)
+    phrases = 0.3 * torch.rand(words, generator=seeded(2), dtype=torch.float64)
     judged = Trainer(learner(words=WORDS), Corpus(counting(22)), Corpus(texts), CONFIG, 1, phrase_probs=phrases)
     reports: list[EpochReport] = []
     judged.run(on_epoch=reports.append)

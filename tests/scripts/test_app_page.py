@@ -94,7 +94,7 @@ def address(
     try:
         yield announced(log, server), brain
         server.terminate()
-        assert server.wait(30) == 0, log.read_text()
+        assert server.wait(120) == 0, log.read_text()
     finally:
         server.kill()
         server.wait()

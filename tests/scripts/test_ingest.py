@@ -1,13 +1,11 @@
 """ingest.py as a user runs it: the table, the replies, breaking off by any signal, and going on to the same weights."""
 
 import json
-import os
 import re
 import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
