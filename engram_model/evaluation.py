@@ -58,6 +58,7 @@ def next_word(engram: Engram, text: str) -> dict[str, float]:
     words = engram.vocabulary.encode(found[-1]).tolist() if found else [END_ID]
     reader = Reader(engram.mind, engram.episodes, GenerationConfig(temperature=1.0, top_k=0))
     for word in words[:-1]:
+        reader.predict(word)  # trust in episodes follows what was read, as in `log_probs`
         reader.advance(word)
     probs = reader.predict().probs[0].tolist()
     return {word: probs[place] for place, word in enumerate(engram.vocabulary.words) if word is not None}

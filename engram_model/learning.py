@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from engram_model.calibration import calibrate
 from engram_model.config import BrainConfig, TrainingConfig
@@ -258,7 +257,7 @@ class Learning:
         """The mind as it stands."""
         vocabulary = self.lesson.vocabulary
         with torch.no_grad():
-            vocabulary.vectors = F.normalize(self.learner.table.double(), dim=-1).float()
+            vocabulary.vectors = self.learner.unit_vectors()
             vocabulary.resting = self.learner.resting.detach().clone()
         norms = self.learner.table.detach().norm(dim=-1)
         phrases = self.lesson.phrases if self.config.phrase_order else None

@@ -119,11 +119,14 @@ class BackgroundTraining:
         if minutes and report.step % FIT_EVERY == 0:
             learning.trainer.limit_seconds(60.0 * minutes * RESERVE)
         total = learning.trainer.progress.total_steps
+        left = max(0, total - report.step) * report.seconds / report.step
+        if minutes:
+            left = min(left, max(0.0, 60.0 * minutes - report.seconds))
         self.stage = replace(
             self.stage,
             share=min(1.0, report.step / total),
             loss=report.loss if seen is None else SMOOTHING * seen + (1 - SMOOTHING) * report.loss,
-            seconds_left=max(0, total - report.step) * report.seconds / report.step,
+            seconds_left=left,
         )
 
     def _note_pass(self, report: EpochReport) -> None:

@@ -76,7 +76,7 @@ def test_two_answers_are_both_learned_and_not_something_in_between() -> None:
     told = [np.array([4, answer, END_ID]) for answer in answers for _ in range(3)]
     pupil = learner(words=11)
     config = TrainingConfig(batch_words=60, row_words=12, warmup_steps=3, surprise_strength=0.0)
-    Trainer(pupil, Corpus(told), None, config, 40).run()
+    Trainer(pupil, Corpus(told), None, config, 25).run()
     probs = logits(pupil, torch.tensor([[END_ID, 4]]))[0, -1].softmax(-1).tolist()
     assert probs[5] == pytest.approx(0.7, abs=0.07) and probs[6] == pytest.approx(0.3, abs=0.07)
     assert sum(probs) - probs[5] - probs[6] < 0.02

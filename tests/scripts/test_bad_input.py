@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -11,17 +12,38 @@ from pathlib import Path
 
 import pytest
 from test_ingest import HOME, SHAPE
-from test_stores import Server, free_port
 
 import ingest
 from engram_model import checkpoint
 from engram_model.config import BrainConfig, TrainingConfig
 from engram_model.engram import Engram
+from engram_model.errors import StoreError
 from engram_model.learning import prepare
+from engram_model.stores import Store
 from engram_scripts.common import run_main
 
 QUICK = (*SHAPE, "--epochs", 1)
 DIALOGUES = "User: Ça va, Zoë?\nBot: Très bien, merci.\n\n" * 23
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def chroma_server(directory: Path, port: int) -> subprocess.Popen[bytes]:
+    """A Chroma server that answers."""
+    command = [Path(sys.executable).parent / "chroma", "run", "--path", directory, "--port", str(port)]
+    server = subprocess.Popen([*command, "--host", "127.0.0.1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            Store.open(f"http://127.0.0.1:{port}").close()
+            return server
+        except StoreError:
+            time.sleep(0.1)
+    pytest.fail("the Chroma server did not start")
 
 
 class Told:
@@ -172,9 +194,10 @@ def test_where_no_server_listens(told: Told, tiny_text: Path, copy_of_brain: Pat
 
 
 def test_a_server_that_goes_away_before_the_save(tiny_text: Path, tmp_path: Path) -> None:
-    server = Server(tmp_path / "data")
+    port = free_port()
+    server, url = chroma_server(tmp_path / "data", port), f"http://127.0.0.1:{port}"
     brain = tmp_path / "brain"
-    arguments = ["--text", tiny_text, "--brain", brain, "--chroma", server.url, *QUICK]
+    arguments = ["--text", tiny_text, "--brain", brain, "--chroma", url, *QUICK]
     process = subprocess.Popen(
         [sys.executable, HOME / "ingest.py", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HOME, bufsize=1,
@@ -183,10 +206,11 @@ def test_a_server_that_goes_away_before_the_save(tiny_text: Path, tmp_path: Path
     for line in process.stdout:
         if "words to learn" in line:
             break
-    server.end()
+    server.terminate()
+    server.wait(timeout=20)
     _, err = process.communicate(timeout=100)
     assert process.returncode == 1 and err.startswith("error: ") and len(err.splitlines()) == 1, err
-    assert server.url in err
+    assert url in err
     assert (brain / checkpoint.TRAINING_STATE).exists(), "nothing is lost: --resume has the last step left"
     assert not checkpoint.exists(brain)
     done = subprocess.run(

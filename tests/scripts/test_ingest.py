@@ -135,6 +135,14 @@ def test_the_json_is_all_there_is_on_stdout(tiny_text: Path, tmp_path: Path) -> 
     assert "words a second" in done.stderr
 
 
+def test_minutes_shorten_the_training(tiny_text: Path, tmp_path: Path) -> None:
+    given = ("--epochs", 400, "--minutes", 0.02, "--held-out", 0, "--json")
+    done = run("--text", tiny_text, "--brain", tmp_path / "brain", *SHAPE, *given)
+    assert done.returncode == 0, done.stderr
+    assert "400 passes" in done.stderr, "what was asked for"
+    assert json.loads(done.stdout)["figures"]["epochs"] < 200
+
+
 def test_help_answers_at_once_without_torch() -> None:
     for script in SCRIPTS:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
