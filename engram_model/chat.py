@@ -36,7 +36,7 @@ class Turn:
         text: The answer as a person reads it.
         stored: Ids of the episodes that were stored.
         learned: Words that entered the vocabulary.
-        recollected: What was told in other conversations and was read again for this answer.
+        recollected: What was told before the last exchange, here or elsewhere, and was read again for this answer.
         seconds: How long hearing and answering took.
     """
 
@@ -73,7 +73,6 @@ class Chat:
         self.conversation = conversation or uuid.uuid4().hex[:8]
         self.generator = torch.Generator().manual_seed(config.seed)
         self.history: list[Turn] = []
-        self.recollected: set[tuple[str, ...]] = set()
         # A brain that never saw a dialogue does not know the speakers' marks: it continues what it hears.
         self.in_turns = int(engram.vocabulary.counts[BOT_ID]) > 0
         self.reader = self._fresh_reader()
@@ -95,6 +94,13 @@ class Chat:
         trust, self.reader = self.reader.trust, self._fresh_reader()
         self.reader.trust = trust
         self.reader.read(ids)
+
+    def _let_go(self) -> None:
+        """Keep only the last exchanges in mind; what was told before comes back by recollection, where it is asked for."""
+        ids, kept = self.reader.ids, self.config.exchanges
+        starts = [place for place, word in enumerate(ids) if word == USER_ID]
+        if len(starts) > kept:
+            self._read_again(ids[starts[-kept] :] if kept else [])
 
     def say(self, text: str) -> str:
         """Say something and return the whole answer."""
@@ -122,6 +128,7 @@ class Chat:
         if self.reader.ids and self.reader.ids[-1] != END_ID:
             self.reader.advance(END_ID)
         if self.in_turns:
+            self._let_go()
             self.reader.advance(USER_ID)
         first = len(self.reader.ids)
         self._hear(self.reader, words, turn)
@@ -157,19 +164,19 @@ class Chat:
             reader.advance(word_id)
 
     def _recollect(self, turn: Turn) -> int:
-        """Read again, before this conversation, what was told in others and belongs to the question; returns its length."""
+        """Read again, before this exchange, what was told earlier and belongs to the question; returns its length."""
         if not self.config.episodes:
             return 0
         vocabulary, earlier = self.engram.vocabulary, self.reader.ids
-        others = [e for e in self.memory.episodes if e.conversation != self.conversation]
         question = [thought.word for thought in turn.heard]
-        told = [words for words in recollect(others, question, vocabulary) if words not in self.recollected]
+        in_mind = f" {' '.join(vocabulary.decode(earlier))} "
+        found = recollect(self.memory.episodes, question, vocabulary)
+        told = [words for words in found if f" {' '.join(words)} " not in in_mind]
         if not told:
             return 0
         before: list[int] = []
         for words in told:
             before += [USER_ID, *vocabulary.encode([*words, "."]).tolist(), END_ID]
-        self.recollected.update(told)
         turn.recollected = [join_words(words, vocabulary.forms) for words in told]
         self._read_again([*before, *earlier])
         return len(before)
@@ -188,8 +195,8 @@ class Chat:
         best = max(marks, key=lambda mark: float(probs[vocabulary.id_of(mark)]))
         return [best] if probs[vocabulary.id_of(best)] > probs[BOT_ID] else []
 
-    def _remember(self, reader: Reader, turn: Turn, first: int) -> None:
-        """Store the surprising moments among the words that were heard, the first of them at this place.
+    def _remember(self, reader: Reader, turn: Turn, first: int, everything: bool = False) -> None:
+        """Store the surprising moments among the words that were heard, or all; the first of them is at this place.
 
         Of a statement at least the most surprising word is kept, so that nothing told is lost.
         """
@@ -198,7 +205,7 @@ class Chat:
         peak = max((thought.surprise for thought in turn.heard), default=0.0)
         for place, thought in enumerate(turn.heard, first):
             surprising = self.memory.is_surprising(thought.surprise)
-            if not surprising and (asked or thought.surprise < peak):
+            if not (surprising or everything) and (asked or thought.surprise < peak):
                 continue
             context_ids = reader.ids[max(0, place - CONTEXT_KEPT) : place]
             turn.stored.append(
@@ -215,7 +222,7 @@ class Chat:
         self.engram.flush()
 
     def teach(self, word: str, definition: str) -> list[tuple[str, float]]:
-        """Give a word a meaning: its vector from the definition's words, and the definition remembered as episodes.
+        """Give a word a meaning: its vector from the definition's words, and the definition as episodes, word by word.
 
         Only a word that is new, or was heard once, can be taught; others were learned from more than a definition.
 
@@ -230,9 +237,11 @@ class Chat:
             raise ConfigError(f"teach one word at a time, got {word!r}")
         name = folded[0]
         self._define(name, word.strip(), told)
+        first, *rest = told if name in told else [name, "is", *told]
         reader, turn = self._fresh_reader(), Turn()
-        self._hear(reader, [*([] if name in told else [name, "is"]), *told], turn)
-        self._remember(reader, turn, 0)
+        reader.read([self.engram.vocabulary.id_of(first)])  # with nothing before it, it is no moment to remember
+        self._hear(reader, rest, turn)
+        self._remember(reader, turn, 1, everything=True)
         return self.engram.vocabulary.nearest(name)
 
     def _define(self, word: str, form: str, definition: list[str]) -> None:

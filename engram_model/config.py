@@ -146,6 +146,8 @@ class GenerationConfig(_Settings):
         temperature: 1 is the trained distribution; towards 0 the best word always wins; above 1.5 it rambles.
         top_k: Draw among so many best words; 0 draws among all.
         max_words: An answer is cut after so many words when it has not ended by itself.
+        exchanges: Earlier exchanges that stay in mind; 0 begins each afresh and leaves the rest to recollection. A brain
+            that has read mostly single questions loses its thread with more.
         loops: A fixed number of loops, or None for the learned halting.
         ngram: Whether the phrase memory (tables and counts) takes part.
         episodes: Whether the episodic memory takes part.
@@ -155,6 +157,7 @@ class GenerationConfig(_Settings):
     temperature: float = 0.9
     top_k: int = 10
     max_words: int = 60
+    exchanges: int = 0
     loops: int | None = None
     ngram: bool = True
     episodes: bool = True
@@ -165,6 +168,7 @@ class GenerationConfig(_Settings):
         _require(self.temperature > 0, "temperature", "above 0", self.temperature)
         _require(self.top_k >= 0, "top_k", "0 (all words) or more", self.top_k)
         _require(self.max_words >= 1, "max_words", "at least 1", self.max_words)
+        _require(self.exchanges >= 0, "exchanges", "0 or more", self.exchanges)
         _require(self.loops is None or self.loops >= 1, "loops", "at least 1", self.loops)
         _require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1", self.seed)
 

@@ -83,13 +83,19 @@ def test_teaching_gives_a_word_the_place_of_its_meaning(engram: Engram, copy_of_
     assert order.index("hen") < len(order) / 4
     assert engram.vocabulary.forms["zorb"] == "Zorb"
     told = [(episode.context, episode.next_word) for episode in engram.episodes.episodes]
-    assert any(context[0] == "zorb" for context, _ in told)
+    words = ("zorb", "is", "a", "red", "hen")
+    assert told == [(words[:place], words[place]) for place in range(1, len(words))]
     assert chat.reader.ids == []  # the conversation itself did not hear it
     engram.close()
     again = Engram.load(copy_of_brain)
     assert "zorb" in again.vocabulary
     assert [(episode.context, episode.next_word) for episode in again.episodes.episodes] == told
     again.close()
+
+
+def test_a_definition_that_names_its_word_is_remembered_as_it_stands(engram: Engram) -> None:
+    engram.chat(CALM).teach("zorb", "The zorb likes the red hen.")
+    assert [episode.next_word for episode in engram.episodes.episodes] == ["zorb", "likes", "the", "red", "hen", "."]
 
 
 def test_a_word_that_was_heard_once_can_be_taught(engram: Engram) -> None:

@@ -78,12 +78,12 @@ def told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, "missing|no such|not"),
-        ("directory", "directory"),
+        (None, "no file"),
+        ("directory", "folder"),
         (b"", "empty"),
-        (b" \n\t\n ", "empty|no word|blank"),
+        (b" \n\t\n ", "empty"),
         (b"hello", "only"),
-        (bytes(range(256)) * 99, "binary|text"),
+        (bytes(range(256)) * 99, "binary"),
         ("🙂 🙃".encode(), "only"),
     ],
 )
@@ -95,7 +95,7 @@ def test_what_is_no_text_to_learn_from(told: Told, tmp_path: Path, content: byte
         path.write_bytes(content)
     line = told.fails("--text", path, "--brain", tmp_path / "brain", *QUICK)
     assert line.startswith("1 ") and str(path) in line
-    assert any(word in line for word in says.split("|")), line
+    assert says in line
     assert not (tmp_path / "brain").exists()
 
 

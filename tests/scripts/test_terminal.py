@@ -152,6 +152,11 @@ class Screen:
         )  # fmt: skip
         os.close(slave)
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C, once a line is surely waited for: between its prompt and the waiting it would come to nothing."""
+        time.sleep(1.0)
+        self.press("\x03")
+
     def press(self, keys: str) -> None:
         os.write(self.master, keys.encode())
 
@@ -188,7 +193,7 @@ def test_at_a_terminal_there_are_a_prompt_colours_history_and_polite_leaving(cop
     screen.read("you ▸ ")
     screen.press("/forget all\r")
     screen.read("type yes: ")
-    screen.press("\x03")
+    screen.interrupt()
     assert "nothing was forgotten" in screen.read("you ▸ ")
     screen.press("/mem\t\r")
     assert "My name is → Wixel" in screen.read("just now")
@@ -196,7 +201,7 @@ def test_at_a_terminal_there_are_a_prompt_colours_history_and_polite_leaving(cop
     screen.press("\x1b[A\x1b[A\x1b[A\r")  # three lines up in the history
     assert "Wixel" in screen.read("words/s")
     screen.read("you ▸ ")
-    screen.press("\x03")
+    screen.interrupt()
     assert "bye; " in screen.read("kept")
     assert screen.leave() == 0
 
