@@ -163,7 +163,8 @@ def coherence_report(
         "shuffled_perplexity": coherence.judged_perplexity(chosen.judge, coherence.shuffled(said, seed)),
         "ratio": mine / real if mine and real else None,
         "replies": [
-            {"prompt": one.prompt, "reply": coherence.readable(engram, one.spoken())} for one in said
+            {"prompt": one.prompt, "reply": coherence.readable(engram, one.spoken() if chosen.answers else one.ids)}
+            for one in said
         ],
         "copied": None,
     }

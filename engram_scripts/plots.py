@@ -26,8 +26,8 @@ def draw_all(found: dict[str, Any], folder: Path) -> list[Path]:
         "parts": (_parts, (9.0, 4.5)),
         "loops": (_loops, (7.0, 4.5)),
         "surprise": (_surprise, (8.0, 4.5)),
-        "frequency": (_frequency, (8.0, 4.5)),
-        "loops_by_band": (_loops_by_band, (9.0, 4.5)),
+        "frequency": (_frequency, (9.0, 4.5)),
+        "loops_by_band": (_loops_by_band, (11.0, 4.5)),
     }
     folder.mkdir(parents=True, exist_ok=True)
     files = []
@@ -54,7 +54,7 @@ def _parts(axes: Axes, found: dict[str, Any]) -> None:
     axes.axvline(0.0, color="black", linewidth=0.8)
     axes.margins(x=0.2)
     axes.set_xlabel("change of perplexity when the part is switched on, in % (to the left is better)")
-    axes.set_title("What each part brings (green pays, red costs, grey is unclear or saves loops)")
+    axes.set_title("What each part brings (green pays, red costs, grey neither)")
 
 
 def _verdict_colour(part: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from engram_scripts.common import paint, table
 
 SAMPLES = 5
+FEW_WORDS = 5_000
 
 
 def show(found: dict[str, Any]) -> str:
@@ -152,6 +153,8 @@ def _coherence(found: dict[str, Any]) -> str:
         f"({found['judge_words']:,} words).",
         "About as low as real text is right; far lower is repetition or phrases by rote, far higher is salad.",
     ]  # fmt: skip
+    if found["judge_words"] < FEW_WORDS:
+        lines.append(f"Fewer than {FEW_WORDS:,} words make a poor judge: take it as a hint, or give --baseline-text.")
     return "\n".join([*lines, *_copies(found), "", *_samples(found["replies"])])
 
 

@@ -26,7 +26,7 @@ from engram_scripts.terminal_input import confirmed, interruptions, typed_lines
 from engram_scripts.terminal_view import BOLD, COLOURS, DIM
 
 LEAVING = ("/quit", "/exit")
-PROMPT, SPEAKER, INDENT = "you ▸ ", "engram ▸ ", "  "
+PROMPT, SPEAKER, INDENT, HANGING = "you ▸ ", "engram ▸ ", "  ", "        "
 SILENCE = "…"
 MARGIN = 2
 """Columns left free at the end of a line, for the marks that stick to a word."""
@@ -94,7 +94,8 @@ def _reply(chat: Chat, line: str, at_terminal: bool) -> None:
     """Answer a line or do its command; what goes wrong is one line, and the conversation goes on."""
     try:
         if line.startswith("/"):
-            print(terminal_commands.run(chat, line, confirmed if at_terminal else _yes), flush=True)
+            shown = terminal_commands.run(chat, line, confirmed if at_terminal else _yes)
+            print(_fitted(shown, _width(at_terminal), "", HANGING), flush=True)
         else:
             _answer(chat, line, at_terminal)
     except EngramError as error:
@@ -104,7 +105,7 @@ def _reply(chat: Chat, line: str, at_terminal: bool) -> None:
 
 def _answer(chat: Chat, line: str, at_terminal: bool) -> None:
     """Write the words of an answer as they are drawn, then its notes; Ctrl-C stops the words only."""
-    width = shutil.get_terminal_size().columns if at_terminal else 0
+    width = _width(at_terminal)
     watching: AbstractContextManager[Callable[[], bool]] = interruptions() if at_terminal else nullcontext(_never)
     with watching as interrupted, closing(chat.stream(line)) as thoughts:
         page = Page(width, SPEAKER if at_terminal else "")
@@ -117,8 +118,21 @@ def _answer(chat: Chat, line: str, at_terminal: bool) -> None:
     turn = chat.history[-1]
     for note in (terminal_view.summary(turn), terminal_view.subconscious(turn)):
         if note:
-            lines = textwrap.wrap(note, width - len(INDENT)) if width else [note]
-            print(paint(textwrap.indent("\n".join(lines), INDENT), DIM), flush=True)
+            print(paint(_fitted(note, width, INDENT, INDENT), DIM), flush=True)
+
+
+def _width(at_terminal: bool) -> int:
+    """Columns of the terminal; 0 where lines may be as long as they like."""
+    return shutil.get_terminal_size().columns if at_terminal else 0
+
+
+def _fitted(text: str, width: int, indent: str, hanging: str) -> str:
+    """Lines indented, and broken between words where they do not fit; what is broken off hangs deeper."""
+    lines = [indent + line for line in text.split("\n")]
+    if width:
+        broken = (textwrap.wrap(line, width, subsequent_indent=hanging, break_on_hyphens=False) for line in lines)
+        lines = [piece for pieces in broken for piece in pieces]
+    return "\n".join(lines)
 
 
 class Page:

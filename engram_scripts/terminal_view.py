@@ -121,13 +121,13 @@ def why(turn: Turn, engram: Engram, memory: EpisodicMemory) -> str:
             str(thought.loops),
             f"{thought.gate:.2f}",
             f"{thought.spoken_by} {thought.credit[thought.spoken_by]:.0%}",
-            ", ".join(f"{shown(word)} {p:.0%}" for word, p in thought.candidates),
             " ".join(short_id(episode_id) for episode_id in recalled([thought])),
+            ", ".join(f"{shown(word)} {p:.0%}" for word, p in thought.candidates),
         ]
         for thought in turn.thoughts
     ]
-    header = ["word", "p", "surprise", "loops", "gate", "spoken by", "candidates", "recalled"]
-    lines = [table(*_left_aligned(rows, header))] if rows else ["the answer has no words"]
+    header = ["word", "p", "surprise", "loops", "gate", "spoken by", "recalled", "candidates"]
+    lines = [table(_left_aligned([header, *rows]))] if rows else ["the answer has no words"]
     found = {episode.id: episode for episode in memory.episodes}
     for episode_id, (share, at) in list(recalled(turn.thoughts).items())[:EPISODES_SHOWN]:
         if episode_id in found:
@@ -136,13 +136,13 @@ def why(turn: Turn, engram: Engram, memory: EpisodicMemory) -> str:
     return "\n".join(lines)
 
 
-def _left_aligned(rows: list[list[str]], header: list[str]) -> tuple[list[list[str]], list[str]]:
-    """Fill the cells of columns of text up to one width, so that they line up at the left."""
-    lines = [header, *rows]
-    for column in (header.index("spoken by"), header.index("candidates"), header.index("recalled")):
+def _left_aligned(lines: list[list[str]]) -> list[list[str]]:
+    """Fill the cells of columns of text up to one width, so that they line up at the left; the first line is the header."""
+    header = lines[0]
+    for column in (header.index("spoken by"), header.index("recalled"), header.index("candidates")):
         width = max(len(line[column]) for line in lines)
         lines = [[*line[:column], line[column].ljust(width), *line[column + 1 :]] for line in lines]
-    return lines[1:], lines[0]
+    return lines
 
 
 def age(seconds: float) -> str:
@@ -171,7 +171,8 @@ def greeting(engram: Engram) -> str:
     facts = [counted(len(engram.vocabulary.ids), "word"), counted(len(engram.episodes), "episode")]
     facts += [f"perplexity {perplexity:.1f}"] if perplexity else []
     legend = ", ".join(paint(source, colour) for source, colour in COLOURS.items())
-    return f"{paint('engram', BOLD)}  {' · '.join(facts)} · spoken by {legend} · /help, /quit"
+    title = f"{paint('engram', BOLD)}  {' · '.join(facts)} · /help, /quit"
+    return f"{title}\n{paint('each word in the colour of who spoke it:', DIM)} {legend}"
 
 
 def as_data(said: str, turn: Turn) -> dict[str, Any]:

@@ -179,7 +179,7 @@ def test_the_same_seed_sets_the_same_gates() -> None:
         torch.manual_seed(seed + 7)
         for gate in (who.phrase_gate, who.episode_gate):
             gate.load_state_dict({name: torch.zeros_like(v) + 0.1 for name, v in gate.state_dict().items()})
-        calibrate(who, NEW, seeded(seed))
+        calibrate(who, NEW[:2], seeded(seed))
     assert all(torch.equal(value, state(other)[name]) for name, value in state(one).items())
     assert not torch.equal(state(one)["phrase.state.weight"], state(third)["phrase.state.weight"])
 

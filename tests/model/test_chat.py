@@ -18,6 +18,7 @@ from engram_model.generation import Reader
 from engram_model.text import BOT_ID, END_ID, USER_ID
 
 CALM = GenerationConfig(temperature=0.3)
+LONG = CALM.override(exchanges=9)
 ASKED = "<USER> what is my name ? <BOT> your name is".split()  # noqa: SIM905
 
 
@@ -100,7 +101,7 @@ def test_only_surprising_moments_are_stored_with_their_place(engram: Engram) -> 
 
 
 def test_the_context_of_an_episode_reaches_into_earlier_turns(engram: Engram) -> None:
-    chat = engram.chat(CALM)
+    chat = engram.chat(LONG)
     answer = chat.say("Hello!")
     chat.say("Wixel is here.")
     told = next(episode for episode in engram.episodes.episodes if episode.next_word == "wixel")
@@ -171,21 +172,38 @@ def test_talking_changes_no_weight(copy_of_brain: Path) -> None:
     assert [file.read_bytes() for file in files] == bytes_before
 
 
-def test_what_other_conversations_told_is_read_again_once_where_it_answers(engram: Engram) -> None:
-    told = engram.chat(CALM)
-    told.say("My name is Wixel.")
-    told.say("What is my name?")
-    assert [turn.recollected for turn in told.history] == [[], []]  # its own words are in its context
-    asking = engram.chat(CALM)
-    asking.say("What is my name?")
-    asking.say("What is my name?")
-    assert [turn.recollected for turn in asking.history] == [["My name is Wixel"], []]
-    words = engram.vocabulary.decode(asking.reader.ids)
-    assert words[:7] == ["<USER>", "my", "name", "is", "wixel", ".", "<END>"]
-    assert words[7:9] == ["<USER>", "what"]
+@pytest.mark.parametrize("exchanges", [0, 1])
+def test_what_was_told_is_read_again_where_it_answers_and_is_not_in_mind(engram: Engram, exchanges: int) -> None:
+    chat = engram.chat(CALM.override(exchanges=exchanges))
+    chat.say("My name is Wixel.")
+    chat.say("What is my name?")
+    again = [["My name is Wixel"], []][exchanges]
+    assert [turn.recollected for turn in chat.history] == [[], again]
+    other = engram.chat(CALM.override(exchanges=exchanges))
+    other.say("What is my name?")
+    assert other.history[-1].recollected == ["My name is Wixel"]
+    words = engram.vocabulary.decode(other.reader.ids)
+    assert words[:9] == ["<USER>", "my", "name", "is", "wixel", ".", "<END>", "<USER>", "what"]
+    other.say("How are you?")
+    assert other.history[-1].recollected == []
     off = engram.chat(CALM.override(episodes=False))
     off.say("What is my name?")
     assert off.history[-1].recollected == []
+
+
+@pytest.mark.parametrize("exchanges", [0, 1, 2])
+def test_so_many_exchanges_are_kept_in_mind(engram: Engram, exchanges: int) -> None:
+    chat = engram.chat(CALM.override(exchanges=exchanges))
+    for text in ("Hello!", "How are you?", "Who are you?", "Hello!"):
+        chat.say(text)
+    kept = chat.history[-exchanges - 1 :]
+    said = [[f"<USER> {' '.join(t.word for t in turn.heard)} <BOT> {' '.join(t.word for t in turn.thoughts)} <END>"]
+            for turn in kept]  # fmt: skip
+    assert " ".join(engram.vocabulary.decode(chat.reader.ids)) == " ".join(text for (text,) in said)
+    fresh = Reader(engram.mind, engram.episodes, chat.config)
+    fresh.trust = chat.reader.trust
+    fresh.read(chat.reader.ids)
+    torch.testing.assert_close(chat.reader.predict().probs, fresh.predict().probs, atol=1e-5, rtol=0)
 
 
 def test_trust_in_episodes_outlasts_reading_again(engram: Engram) -> None:
@@ -218,8 +236,16 @@ def test_a_memory_of_its_own_is_used_instead_of_the_brains(engram: Engram) -> No
 # ------------------------------------------------------------------------------------------------- turns
 
 
+def test_each_exchange_begins_afresh_unless_more_are_kept(engram: Engram) -> None:
+    for kept, turns in ((0, 1), (1, 2), (2, 3)):
+        chat = engram.chat(CALM.override(exchanges=kept, episodes=False), remember=False)
+        for words in ("Hello!", "How are you?", "Hello!", "How are you?"):
+            chat.say(words)
+        assert engram.vocabulary.decode(chat.reader.ids).count("<USER>") == turns
+
+
 def test_turns_are_read_as_they_were_trained(engram: Engram) -> None:
-    chat = engram.chat(CALM.override(max_words=1))
+    chat = engram.chat(LONG.override(max_words=1))
     chat.say("Hello!")
     chat.say("How are you?")
     words = engram.vocabulary.decode(chat.reader.ids)

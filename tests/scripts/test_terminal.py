@@ -40,6 +40,12 @@ def chat(copy_of_brain: Path) -> Iterator[Chat]:
     engram.close()
 
 
+def test_long_lines_hang_below_where_the_terminal_ends() -> None:
+    text = "one two  three\nfour"
+    assert terminal._fitted(text, 0, "  ", "    ") == "  one two  three\n  four"
+    assert terminal._fitted(text, 11, "", "    ") == "one two\n    three\nfour"
+
+
 @pytest.mark.parametrize("width", [0, 30, 80])
 def test_a_page_breaks_lines_between_words_only(capsys: pytest.CaptureFixture[str], width: int) -> None:
     pieces = ["A", " small", " animal", " slept", " on", " a", " very", " long", " bench", ",", " quietly", "."]
