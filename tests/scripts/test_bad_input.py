@@ -123,6 +123,7 @@ def test_strange_text_is_learned(told: Told, tmp_path: Path, content: bytes) -> 
     brain.close()
 
 
+@pytest.mark.slow
 def test_ten_megabytes_in_one_line(tmp_path: Path) -> None:
     """Only read and counted here: as many words as this take minutes to train on."""
     path = tmp_path / "line.txt"

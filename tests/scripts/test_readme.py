@@ -79,7 +79,7 @@ def test_an_option_that_is_not_there_is_noticed(capsys: pytest.CaptureFixture[st
 def test_options_named_alone_exist(text: str) -> None:
     parser = script_parser("ingest.py")
     for choice in _spelled_out(shlex.split(text)):
-        parser.parse_args(choice)
+        assert set(vars(parser.parse_args(choice))) == set(vars(parser.parse_args([])))
 
 
 @pytest.mark.parametrize("script", OWN)
