@@ -24,12 +24,23 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--text", nargs="+", type=Path, required=True, metavar="FILE", help="text to measure on")
     made.add_argument("--brain", type=Path, default=Path("brain"), metavar="DIR", help="brain (default: brain)")
     made.add_argument("--limit", type=int, metavar="WORDS", help="stop at the last paragraph within so many words")
-    made.add_argument("--questions", type=Path, metavar="FILE",
-                      help='ask these: lines of {"question": "...", "answers": ["..."]}')
-    made.add_argument("--baseline-text", nargs="+", type=Path, metavar="FILE",
-                      help="independent text for the judge of replies (default: every second text of --text)")
-    made.add_argument("--train-text", nargs="+", type=Path, metavar="FILE",
-                      help="what the brain learned, to find copies (default: the shipped text, if it learned that)")
+    made.add_argument(
+        "--questions", type=Path, metavar="FILE", help='ask these: lines of {"question": "...", "answers": ["..."]}'
+    )
+    made.add_argument(
+        "--baseline-text",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="independent text for the judge of replies (default: every second text of --text)",
+    )
+    made.add_argument(
+        "--train-text",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="what the brain learned, to find copies (default: the shipped text, if it learned that)",
+    )
     made.add_argument("--json", metavar="FILE", help="write everything to a file, or to stdout with -")
     made.add_argument("--plots", type=Path, metavar="DIR", help="draw plots (PNG) into a folder")
     made.add_argument("--chroma", metavar="URL", help="Chroma server with words and episodes (default: inside --brain)")

@@ -121,7 +121,9 @@ def run(arguments: argparse.Namespace) -> None:
 def summary(results: dict[str, dict[str, Any]]) -> list[str]:
     """The few rows that the README shows."""
     if not results:
-        return ["No benchmark is recorded yet; `uv run ingest.py` prints its held-out perplexity beside that of a Kneser-Ney 5-gram."]
+        return [
+            "No benchmark is recorded yet; `uv run ingest.py` prints its held-out perplexity beside that of a Kneser-Ney 5-gram."
+        ]
     rows = ["| | Engram | beside |", "|---|---:|---|"]
     if "tinystories" in results:
         found = results["tinystories"]["test_perplexity"]

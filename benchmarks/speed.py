@@ -10,7 +10,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -43,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         for name, loops in (("training, one loop", 1), ("training, default loops", None)):
             speeds.setdefault(name, []).append(_training_speed(lesson, corpus, training, loops))
         speeds.setdefault("training, plain GPT-2 stack", []).append(_gpt2_speed(lesson, corpus, training))
-    engram = Learning(lesson, shape, replace(training, epochs=1)).finish()
+    engram = Engram.load(arguments.brain)
     figures: dict[str, Any] = {name: statistics.median(values) for name, values in speeds.items()}
     for words, moments in ((5_000, 1_000), (50_000, 100_000)):
         name = f"generation, {words:,} words and {moments:,} episodes"
@@ -83,8 +82,9 @@ def _gpt2_speed(lesson: Lesson, corpus: Corpus, training: TrainingConfig) -> flo
 def _grow(engram: Engram, words: int, moments: int, generator: torch.Generator) -> EpisodicMemory:
     """Fill the vocabulary up to so many words and a memory with so many moments near the words' vectors."""
     vocabulary = engram.vocabulary
+    rare = float(vocabulary.resting[len(SPECIALS) :].min())
     for number in range(len(vocabulary), words):
-        vocabulary.add(f"word{number}", torch.randn(vocabulary.dim, generator=generator))
+        vocabulary.add(f"word{number}", torch.randn(vocabulary.dim, generator=generator), resting=rare)
     memory = EpisodicMemory(vocabulary.dim)
     ids = torch.randint(len(SPECIALS), len(vocabulary), (moments, 5), generator=generator)
     keys = F.normalize(

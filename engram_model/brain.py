@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from engram_model.attention import Block, Dropout, causal_mask, rms_norm, rotary_angles
+from engram_model.attention import Block, Dropout, causal_mask, rms_norm, rotary_turns
 from engram_model.config import BrainConfig
 from engram_model.head import MAX_SCALE
 from engram_model.ngram import EngramModule
@@ -149,15 +149,15 @@ class Brain(nn.Module):
         """
         segments = torch.zeros_like(ids) if segments is None else segments
         start = cache.words if cache else 0
-        angles = rotary_angles(torch.arange(start, start + ids.shape[1]), self.config.embed_dim // self.config.n_heads)
+        turns = rotary_turns(start, ids.shape[1], self.config.embed_dim // self.config.n_heads)
         mask = self._mask(segments, cache)
         x = vectors[ids] * self.config.embed_dim**0.5
-        x = self._first_pass(0, x, angles, mask, cache)[0]
+        x = self._first_pass(0, x, turns, mask, cache)[0]
         gate = x.new_zeros(ids.shape)
         if self.memory is not None and ngram:
             added, gate = self.memory(x, last_three(ids, segments, cache.tail if cache else None))
             x = x + added
-        output = self._ponder(x, angles, mask, loops, gate, cache)
+        output = self._ponder(x, turns, mask, loops, gate, cache)
         if cache is not None:
             cache.words += ids.shape[1]
             cache.tail = (cache.tail + ids[0].tolist())[-2:]
@@ -175,18 +175,18 @@ class Brain(nn.Module):
         return _additive(((distance >= 0) & (distance < window))[None, None])
 
     def _first_pass(
-        self, layer: int, x: Tensor, angles: tuple[Tensor, Tensor], mask: Tensor | None, cache: Cache | None
+        self, layer: int, x: Tensor, turns: Tensor, mask: Tensor | None, cache: Cache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         block = cast(Block, self.blocks[layer])
-        keys, values = block.remember(x, angles)
+        keys, values = block.remember(x, turns)
         if cache is not None:
             keys, values = cache.extend(layer, keys, values)
-        return block(x, keys, values, angles, mask), keys, values
+        return block(x, keys, values, turns, mask), keys, values
 
     def _ponder(
         self,
         x: Tensor,
-        angles: tuple[Tensor, Tensor],
+        turns: Tensor,
         mask: Tensor | None,
         loops: int | None,
         gate: Tensor,
@@ -200,9 +200,9 @@ class Brain(nn.Module):
             x = x + self.loop_code[loop]
             for layer in range(1, self.config.n_layers):
                 if loop == 0:
-                    x, *seen[layer] = self._first_pass(layer, x, angles, mask, cache)
+                    x, *seen[layer] = self._first_pass(layer, x, turns, mask, cache)
                 else:
-                    x = self.blocks[layer](x, *seen[layer], angles, mask)
+                    x = self.blocks[layer](x, *seen[layer], turns, mask)
             states.append(rms_norm(x))
             if loop + 1 < self.config.max_ponder:
                 gains.append(self.halt(x, loop + 1))

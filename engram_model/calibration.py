@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from engram_model.corpus import WordIds
-from engram_model.mind import Mind
+from engram_model.mind import Mind, entropy_of
 from engram_model.pondering import calibrate_threshold
 from engram_model.reading import Reading, predictions, read, target_log_probs
 from engram_model.recall import EMPTY, RECALLED, EpisodeGate, Recalled, gate_features
@@ -149,7 +149,7 @@ def _examples(mind: Mind, reading: Reading) -> dict[str, Tensor]:
                 "matched": pad(found.matched, width),
                 "total": found.total,
                 "base": pad(base.gather(1, found.words), width),
-                "entropy": -torch.special.xlogy(base, base).sum(-1),
+                "entropy": entropy_of(base),
                 "state": reading.states[rows],
                 "target": target[:, 0],
                 "background": found.background.gather(1, target)[:, 0],

@@ -57,8 +57,26 @@ class Engram:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Words and their vectors; look up, add, rename, remove."""
+        """Words and their vectors; look up and add. `rename` and `remove` of this class keep the episodes in step."""
         return self.mind.vocabulary
+
+    def rename(self, old: str, new: str, form: str | None = None) -> None:
+        """Spell a word anew, in the vocabulary and in every episode that holds it.
+
+        Raises:
+            ConfigError: if `old` is unknown or a marker, or `new` is no new word.
+        """
+        self.vocabulary.rename(old, new, form)
+        self.episodes.rename_word(old, new)
+
+    def remove(self, word: str) -> None:
+        """Forget a word; episodes in which it came next are kept, but no longer recalled.
+
+        Raises:
+            ConfigError: if the word is unknown or a marker.
+        """
+        self.vocabulary.remove(word)
+        self.episodes.relink(self.vocabulary.ids)
 
     @classmethod
     def load(cls, directory: str | Path, chroma: str | None = None) -> Self:

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from engram_model.endings import Endings
 from engram_model.errors import ConfigError
 from engram_model.growing import GrowingTensor
 from engram_model.nearest import NearestRows
@@ -77,6 +78,7 @@ class EpisodicMemory:
         self._nearest = NearestRows(torch.empty(0, dim))
         self._next_ids = GrowingTensor(torch.empty(0, dtype=torch.long))
         self._suffixes = GrowingTensor(torch.empty(0, SUFFIX_WORDS, dtype=torch.long))
+        self._endings: Endings | None = None
         self._next_number = 0
         self._unlinked = 0
         self._unsaved: set[str] = set()
@@ -157,7 +159,10 @@ class EpisodicMemory:
         self._append([episode], unit[None])
         self._next_ids.extend(torch.tensor([next_id]))
         self._unlinked += next_id < 0
-        self._suffixes.extend(torch.tensor([_suffix(context_ids)]))
+        suffix = _suffix(context_ids)
+        self._suffixes.extend(torch.tensor([suffix]))
+        if self._endings is not None:
+            self._endings.add(len(self) - 1, suffix, next_id)
         self._unsaved.add(episode.id)
         return episode.id
 
@@ -173,18 +178,16 @@ class EpisodicMemory:
             raise ConfigError(f"there is no episode {unknown[0]!r}; its id is shown beside each episode")
         self._drop({rows[episode_id] for episode_id in ids})
 
+    @property
+    def endings(self) -> Endings:
+        """How the contexts end and which words came next, of all episodes that can be recalled."""
+        if self._endings is None:
+            self._endings = Endings(self.suffixes, self.next_ids)
+        return self._endings
+
     def search(self, query: Float[Tensor, " dim"], k: int) -> tuple[Float[Tensor, " found"], Int[Tensor, " found"]]:
         """Return the cosines of the k nearest recallable episodes, highest first, and their rows."""
         return self._nearest.search(query, k, self.next_ids < 0 if self._unlinked else None)
-
-    def search_batch(
-        self, queries: Float[Tensor, "time dim"], k: int, visible: Int[Tensor, " time"]
-    ) -> tuple[Float[Tensor, "time found"], Int[Tensor, "time found"]]:
-        """Return the same for many moments, of which moment t sees only the rows below visible[t].
-
-        Entries of cosine -inf are no episodes: fewer than k were visible.
-        """
-        return self._nearest.search_batch(queries, k, visible)
 
     def relink(self, ids: Mapping[str, int]) -> None:
         """Look up all words anew, after words were removed from the vocabulary or came back."""
@@ -193,6 +196,7 @@ class EpisodicMemory:
         self._unlinked = sum(next_id < 0 for next_id in next_ids)
         suffixes = [_suffix([ids.get(word, UNK_ID) for word in e.context[-SUFFIX_WORDS:]]) for e in self.episodes]
         self._suffixes = GrowingTensor(torch.tensor(suffixes, dtype=torch.long).view(-1, SUFFIX_WORDS))
+        self._endings = None
 
     def rename_word(self, old: str, new: str) -> None:
         """Spell a word anew wherever it was heard, as the vocabulary does."""
@@ -282,6 +286,7 @@ class EpisodicMemory:
         self._next_ids.keep(kept)
         self._unlinked = int((self.next_ids < 0).sum())
         self._suffixes.keep(kept)
+        self._endings = None
 
 
 def _suffix(context_ids: Sequence[int]) -> list[int]:

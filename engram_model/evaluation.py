@@ -217,9 +217,7 @@ def _sweep(
     return log_probs, found_ranks
 
 
-def _recall(
-    mind: Mind, reading: Reading, setting: _Setting, stored: _Stored, rows: slice
-) -> Recalled | None:
+def _recall(mind: Mind, reading: Reading, setting: _Setting, stored: _Stored, rows: slice) -> Recalled | None:
     """What comes to mind at some words: stored episodes, and moments of this reading that lie before each word."""
     visible = torch.zeros(rows.stop - rows.start, dtype=torch.int64)
     seen = torch.zeros(0, dtype=torch.int64)

@@ -17,6 +17,7 @@ from engram_model.brain import BrainOutput, Cache, concept
 from engram_model.config import GenerationConfig
 from engram_model.episodes import EpisodicMemory
 from engram_model.mind import Mind, Prediction, phrase_view, predict
+from engram_model.nearest import highest
 from engram_model.recall import SUFFIX, Trust, recall_one
 from engram_model.text import END_ID, SPECIALS, UNK_ID
 
@@ -92,11 +93,11 @@ class Reader:
         self.cache = Cache(mind.brain.config.context_size)
         self.trust = Trust()
         self._output: BrainOutput
+        mind.brain.eval()
         self._read([END_ID])
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _read(self, ids: Sequence[int]) -> None:
-        self.mind.brain.eval()
         self._output = self.mind.brain(
             torch.tensor([list(ids)]),
             self.mind.vocabulary.vectors,
@@ -131,6 +132,7 @@ class Reader:
         latest = self.ids[::-1][:SUFFIX]
         return latest + [-1] * (SUFFIX - len(latest))
 
+    @torch.no_grad()
     def predict(self, heard: int | None = None) -> Prediction:
         """The distribution of the next word at temperature 1, and who says what.
 
@@ -149,23 +151,25 @@ class Reader:
     def think(self, word: int, prediction: Prediction | None = None) -> Thought:
         """What was thought of `word` before it was taken in."""
         prediction = prediction or self.predict()
-        state = self._output.state[0, -1]
+        key = concept(self._output.state[0, -1])
         probs = prediction.probs[0]
         vocabulary = self.mind.vocabulary
-        best = probs.topk(min(CANDIDATES, len(probs)))
+        values, best = highest(probs, CANDIDATES)
+        near = prediction.nearest(0, vocabulary.resting, NEAREST)
+        cosines = vocabulary.vectors[near] @ key
         probability = float(probs[word])
         return Thought(
             word=vocabulary.decode([word])[0],
             probability=probability,
-            candidates=tuple(zip(vocabulary.decode(best.indices), best.values.tolist(), strict=True)),
+            candidates=tuple(zip(vocabulary.decode(best), values.tolist(), strict=True)),
             surprise=-math.log(max(probability, 1e-30)),
             loops=int(self._output.loops[0, -1]),
             gate=float(self._output.gate[0, -1]),
             shares=dict(zip(("brain", "phrase", "episode"), prediction.shares[0].tolist(), strict=True)),
             credit=prediction.credit(0, word),
             recalled=self._recalled(prediction),
-            nearest=tuple(vocabulary.nearest(concept(state), NEAREST)),
-            key=concept(state).clone(),
+            nearest=tuple(zip(vocabulary.decode(near), cosines.tolist(), strict=True)),
+            key=key.clone(),
         )
 
     def _recalled(self, prediction: Prediction) -> tuple[RecalledEpisode, ...]:
@@ -193,13 +197,13 @@ def draw(probs: Float[Tensor, " words"], config: GenerationConfig, generator: to
     probs = probs.clone()
     probs[[UNK_ID, *range(END_ID + 1, len(SPECIALS))]] = 0.0
     count = min(config.top_k, len(probs)) if config.top_k else len(probs)
-    best = probs.topk(count)
+    values, best = highest(probs, count)
     # Against the best word's logarithm, in double precision: no temperature above zero overflows to NaN.
-    logs = best.values.double().log()
-    scaled = ((logs - logs[0]) / config.temperature).masked_fill(best.values <= 0, -math.inf).softmax(-1)
+    logs = values.double().log()
+    scaled = ((logs - logs[0]) / config.temperature).masked_fill(values <= 0, -math.inf).softmax(-1)
     total = scaled.cumsum(-1)
     place = int(torch.searchsorted(total, torch.rand((), generator=generator) * total[-1], right=True))
-    return int(best.indices[min(place, count - 1)])
+    return int(best[min(place, count - 1)])
 
 
 def speak(reader: Reader, config: GenerationConfig, generator: torch.Generator) -> Iterator[Thought]:

@@ -175,7 +175,7 @@ class Learning:
         self.lesson, self.config, self.training, self.start = lesson, brain, training, start
         torch.manual_seed(training.seed)  # torch.nn initialises its layers from the global generator only
         vocabulary = lesson.vocabulary
-        self.learner = Learner(brain, vocabulary.vectors, lesson.norms, _finite(vocabulary.resting))
+        self.learner = Learner(brain, vocabulary.vectors.contiguous(), lesson.norms, _finite(vocabulary.resting))
         if start is not None:
             self.learner.brain.load_state_dict(start.mind.brain.state_dict())
         corpus = Corpus(lesson.learned)

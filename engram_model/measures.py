@@ -147,9 +147,7 @@ class HaltingPoint:
     perplexity: float
 
 
-def halting_curve(
-    gains: Float[Tensor, "words early"], by_loop: Float[Tensor, "words loops"]
-) -> list[HaltingPoint]:
+def halting_curve(gains: Float[Tensor, "words early"], by_loop: Float[Tensor, "words loops"]) -> list[HaltingPoint]:
     """Mean loops and perplexity for thresholds from "always to the end" to "always after the first loop".
 
     Args:

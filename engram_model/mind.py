@@ -16,10 +16,11 @@ from torch import Tensor
 
 from engram_model.brain import Brain, concept
 from engram_model.head import word_logits
+from engram_model.nearest import highest
 from engram_model.phrases import PhraseCounts
 from engram_model.recall import EpisodeGate, Recalled, Trust, episode_probs, gate_features
 from engram_model.sources import PHRASE_FEATURES, PhraseGate
-from engram_model.text import UNK_ID
+from engram_model.text import SPECIALS, UNK_ID
 from engram_model.vocabulary import Vocabulary
 
 SOURCES = ("brain", "phrase", "episode")
@@ -68,6 +69,15 @@ class Prediction:
     recalled: Recalled | None
     weights: Float[Tensor, "moments k"] | None
 
+    def nearest(self, moment: int, resting: Float[Tensor, " words"], count: int) -> Int[Tensor, " nearest"]:
+        """Ids of the words whose vectors lie nearest to the state, best first, markers and removed words left out.
+
+        log p_brain(w) - b(w) = s <c, v(w)> + a constant, so the cosines need not be taken again.
+        """
+        closeness = (self.brain_probs[moment].log() - resting)[len(SPECIALS) :]
+        closeness[self.brain_probs[moment, len(SPECIALS) :] == 0] = -math.inf
+        return highest(closeness, count)[1] + len(SPECIALS)
+
     def credit(self, moment: int, word: int) -> dict[str, float]:
         """Who spoke: the posterior share of each source in one word, share * p_source(word) / p(word)."""
         said = {"brain": float(self.shares[moment, 0] * self.brain_probs[moment, word])}
@@ -96,6 +106,11 @@ def phrase_view(
         probs[row] = mind.phrases.distribution(context, vocab_size=size)
         features[row] = mind.phrases.features(context)
     return torch.from_numpy(probs), torch.from_numpy(features)
+
+
+def entropy_of(probs: Float[Tensor, "moments words"]) -> Float[Tensor, " moments"]:
+    """Entropy of each distribution, in nats; twice as fast as `xlogy` and a sum."""
+    return -torch.linalg.vecdot(probs, probs.clamp(min=1e-30).log())
 
 
 @torch.no_grad()
@@ -132,7 +147,7 @@ def predict(
         return Prediction(base, shares, brain_probs, phrase_probs, None, None, None)
     weights, background = mind.episode_gate.weights(recalled)
     remembered = episode_probs(recalled, weights, background)
-    entropy = -torch.special.xlogy(base, base).sum(-1)
+    entropy = entropy_of(base)
     at_recalled = base.gather(1, recalled.words)
     features = gate_features(recalled, weights, background, at_recalled, entropy, states, vectors)
     logit = mind.episode_gate.share_logit(features)
@@ -162,8 +177,7 @@ def _trusted(
 def _without_removed(
     probs: Float[Tensor, "moments words"], resting: Float[Tensor, " words"]
 ) -> Float[Tensor, "moments words"]:
-    removed = resting == -math.inf
-    if not removed.any():
+    if resting.min() > -math.inf:
         return probs
-    probs = probs.masked_fill(removed, 0.0)
+    probs = probs.masked_fill(resting == -math.inf, 0.0)
     return probs / probs.sum(-1, keepdim=True)

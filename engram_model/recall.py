@@ -205,21 +205,18 @@ def causal_recall(
 def recall_one(memory: EpisodicMemory, state: Float[Tensor, " dim"], suffix: list[int], vocabulary: int) -> Recalled:
     """What comes to mind at one moment: the nearest episodes and those that share its last two words or more."""
     similarity, rows = memory.search(state, RECALLED)
-    suffixes, words = memory.suffixes, memory.next_ids
-    if suffix[0] >= 0 and suffix[1] >= 0:
-        sharing = torch.nonzero((suffixes[:, 0] == suffix[0]) & (suffixes[:, 1] == suffix[1]) & (words >= 0))[:, 0]
-        sharing = sharing[~torch.isin(sharing, rows)]
+    sharing = memory.endings.sharing(suffix)
+    sharing = sharing[~torch.isin(sharing, rows)]
+    if len(sharing):
         rows = torch.cat((rows, sharing))
         similarity = torch.cat((similarity, memory.keys[sharing] @ state))
-    matched = matched_words(suffixes[rows], torch.tensor(suffix))
+    matched = matched_words(memory.suffixes[rows], torch.tensor(suffix))
     order = selection_score(similarity, matched).topk(min(RECALLED, len(rows))).indices
-    counts = torch.bincount(words[words >= 0], minlength=vocabulary)
-    total = counts.sum()
     return Recalled(
         rows[order][None],
-        words[rows[order]][None],
+        memory.next_ids[rows[order]][None],
         similarity[order][None],
         matched[order][None],
-        (counts / total.clamp(min=1))[None],
-        total[None],
+        memory.endings.shares(vocabulary)[None],
+        torch.tensor([memory.endings.total]),
     )

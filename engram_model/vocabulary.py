@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from engram_model.columns import WordColumns, count_columns, read_words, word_problems, word_rows
 from engram_model.errors import ConfigError
 from engram_model.growing import GrowingTensor
+from engram_model.nearest import NearestRows
 from engram_model.rows import Rows, unit_vector
 from engram_model.stores import Store
 from engram_model.text import SPECIALS, UNK, UNK_ID
@@ -37,7 +38,7 @@ class Vocabulary:
         """Take copies of whole columns; `Vocabulary.build` and `Vocabulary.from_rows` make them."""
         self.words: list[str | None] = list(columns.words)
         self.forms: dict[str, str] = {word: form for word, form in columns.forms.items() if word != form}
-        self._vectors = GrowingTensor(columns.vectors)
+        self._vectors = NearestRows(columns.vectors)
         self._resting = GrowingTensor(columns.resting)
         self._counts = GrowingTensor(columns.counts)
         self._ids = _ids_of(self.words)

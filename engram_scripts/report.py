@@ -123,9 +123,7 @@ def _measure(engram: Engram, arguments: argparse.Namespace, questions: list[Ques
     return found
 
 
-def _learned(
-    engram: Engram, paths: list[Path] | None, pretokenized: bool
-) -> tuple[list[WordIds] | None, str]:
+def _learned(engram: Engram, paths: list[Path] | None, pretokenized: bool) -> tuple[list[WordIds] | None, str]:
     """The texts the brain learned, and what they are: files named by the user, or the shipped text if it is that."""
     if paths:
         return list(load(paths, engram.vocabulary, pretokenized).ids), ", ".join(map(str, paths))

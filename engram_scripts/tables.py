@@ -54,12 +54,10 @@ def _overall(found: dict[str, Any]) -> str:
     baseline = overall["baseline"] or {"order": 5, "perplexity": None, "bits_per_byte": None, "ratio": None}
     rows = [
         ("perplexity", _number(overall["perplexity"]), _number(baseline["perplexity"]), _number(baseline["ratio"])),
-        ("bits per byte of the text", _number(overall["bits_per_byte"], 3),
-         _number(baseline["bits_per_byte"], 3), ""),
+        ("bits per byte of the text", _number(overall["bits_per_byte"], 3), _number(baseline["bits_per_byte"], 3), ""),
         ("the best word was right", _percent(overall["top1"]), "", ""),
         ("among the five best", _percent(overall["top5"]), "", ""),
-        ("perplexity remembering what it reads",
-         _number(overall["perplexity_remembering_what_it_reads"]), "", ""),
+        ("perplexity remembering what it reads", _number(overall["perplexity_remembering_what_it_reads"]), "", ""),
         ("  remembering only surprises", _number(overall["perplexity_remembering_surprises"]), "", ""),
     ]
     header = ("", "this brain", f"Kneser-Ney {baseline['order']}-gram", "ratio")
@@ -165,7 +163,7 @@ def _copies(found: dict[str, Any]) -> list[str]:
     mine, real = copied["replies"], copied["real"]
     return [
         f"Longest run of words copied from the training text ({found['learned_text']}): {mine['longest']} words, "
-        f"\"{mine['longest_text']}\";",
+        f'"{mine["longest_text"]}";',
         f"on average {_number(mine['mean'], 1)} words a reply, {_percent(mine['share_copied_whole'])} of the replies "
         f"whole. Real text: longest {real['longest']}, on average {_number(real['mean'], 1)}.",
     ]

@@ -24,9 +24,7 @@ LETTER, LINE = 7.6, 15.0
 EDGE = 0.01
 
 
-def principal_plane(
-    fitted: Float[Tensor, "words dim"], shown: Float[Tensor, "shown dim"]
-) -> Float[Tensor, "shown 2"]:
+def principal_plane(fitted: Float[Tensor, "words dim"], shown: Float[Tensor, "shown dim"]) -> Float[Tensor, "shown 2"]:
     """Coordinates of some vectors along the two directions in which the fitted vectors vary most.
 
     With X - mean(X) = U S V^T of the fitted vectors, a vector x stands at (x - mean(X)) V[:, :2].

@@ -49,9 +49,7 @@ def strip_item(thought: Thought, shown: str, moments: Mapping[str, Episode], for
         forms: Usual written forms.
     """
     surprise = min(thought.surprise / MOST_SURPRISING, 1.0)
-    segments = "".join(
-        f'<i class="{source}" style="flex-grow:{thought.credit[source]:.4f}"></i>' for source in SOURCES
-    )
+    segments = "".join(f'<i class="{source}" style="flex-grow:{thought.credit[source]:.4f}"></i>' for source in SOURCES)
     described = f"{shown}: {SOURCES[thought.spoken_by]}, {_loops(thought.loops)}, surprise {thought.surprise:.1f} nats"
     return (
         '<span class="item">'

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
+from torch.nn import functional as F
 from toys import DIM, HEADS, WINDOW, few, seeded, woken
 
-from engram_model.attention import Block, Dropout, causal_mask, rms_norm, rotary_angles, rotate
+from engram_model.attention import Block, Dropout, causal_mask, rms_norm, rotary_turns, rotate, unit
 from engram_model.errors import ConfigError
 
 BATCH, TIME, HEAD_DIM = 2, 11, 10
@@ -28,8 +29,8 @@ def block(share: float = 0.0) -> Block:
 
 def run(layer: Block, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """The block over a whole row, every word seeing the places where the mask is 0."""
-    angles = rotary_angles(torch.arange(x.shape[1]), HEAD_DIM)
-    result: torch.Tensor = layer(x, *layer.remember(x, angles), angles, mask)
+    turns = rotary_turns(0, x.shape[1], HEAD_DIM)
+    result: torch.Tensor = layer(x, *layer.remember(x, turns), turns, mask)
     return result
 
 
@@ -46,11 +47,12 @@ def test_rms_norm_gives_norm_sqrt_dim_whatever_the_length(dim: int, length: floa
     x = length * torch.nn.functional.normalize(normal(5, dim, seed=seed), dim=-1) * dim**0.5
     normed = rms_norm(x)
     torch.testing.assert_close(normed.norm(dim=-1), torch.full((5,), dim**0.5))
-    torch.testing.assert_close(normed, x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt())
+    torch.testing.assert_close(normed, F.rms_norm(x, (dim,)))
+    torch.testing.assert_close(unit(x), F.normalize(x, dim=-1))
 
 
 def test_rms_norm_of_nothing_is_nothing() -> None:
-    assert rms_norm(torch.zeros(3, 7)).eq(0).all()
+    assert rms_norm(torch.zeros(3, 7)).eq(0).all() and unit(torch.zeros(3, 7)).eq(0).all()
 
 
 # ------------------------------------------------------------------------------------------- rotary positions
@@ -62,27 +64,28 @@ def test_turned_vectors_know_their_distance_only(first: int, second: int, shift:
     query, key = normal(1, 1, 1, 2 * half), normal(1, 1, 1, 2 * half, seed=1)
 
     def product(at: int, other: int) -> float:
-        turned = [rotate(x, *rotary_angles(torch.tensor([p]), 2 * half)) for x, p in ((query, at), (key, other))]
+        turned = [rotate(x, rotary_turns(p, 1, 2 * half)) for x, p in ((query, at), (key, other))]
         return float((turned[0] * turned[1]).sum())
 
     assert product(first, second) == pytest.approx(product(first + shift, second + shift), abs=2e-3)
 
 
 def test_another_distance_gives_another_product() -> None:
-    query, key = normal(1, 1, 1, 14), normal(1, 1, 1, 14, seed=1)
-    turned = rotate(key.expand(1, 1, 5, 14), *rotary_angles(torch.arange(5), 14))
+    query, key = normal(1, 1, 1, 14), normal(1, 1, 1, 14, seed=3)
+    turned = rotate(key.expand(1, 1, 5, 14), rotary_turns(0, 5, 14))
     products = (query * turned).sum(-1)[0, 0]
     assert torch.cdist(products[:, None], products[:, None]).fill_diagonal_(9).min() > 0.05
 
 
 def test_rotation_is_that_of_complex_numbers_and_keeps_the_norm() -> None:
-    half, positions = 7, torch.tensor([0, 1, 5, 1000])
-    x = normal(2, 3, 4, 2 * half)
+    half, positions = 7, torch.arange(0, 1_000)
+    x = normal(2, 3, len(positions), 2 * half)
     rates = 10_000.0 ** (-2 * torch.arange(half, dtype=torch.float64) / (2 * half))
     turn = torch.exp(1j * positions[:, None] * rates)
-    expected = torch.complex(x[..., :half].double(), x[..., half:].double()) * turn
-    found = rotate(x, *rotary_angles(positions, 2 * half))
-    torch.testing.assert_close(found, torch.cat((expected.real, expected.imag), -1).float(), atol=1e-4, rtol=0.0)
+    expected = torch.complex(x[..., ::2].double(), x[..., 1::2].double()) * turn
+    found = rotate(x, rotary_turns(0, len(positions), 2 * half))
+    torch.testing.assert_close(found, torch.view_as_real(expected).flatten(-2).float(), atol=2e-4, rtol=0.0)
+    torch.testing.assert_close(rotary_turns(990, 10, 2 * half), rotary_turns(0, 1_000, 2 * half)[990:])
     torch.testing.assert_close(found.norm(dim=-1), x.norm(dim=-1))
     assert torch.equal(found[:, :, 0], x[:, :, 0])
 
@@ -146,9 +149,9 @@ def test_a_block_is_its_formula() -> None:
         made = torch.einsum("btd,ed->bte", norm(y), weights[f"{name}.weight"])
         return made.unflatten(-1, (HEADS, HEAD_DIM)).movedim(2, 1)
 
-    cos, sin = (a.double() for a in rotary_angles(torch.arange(TIME), HEAD_DIM))
+    turns = rotary_turns(0, TIME, HEAD_DIM).to(torch.complex128)
     y = x.double()
-    query, key = (rotate(norm(heads(name, y)), cos, sin) for name in ("query", "key"))
+    query, key = (rotate(norm(heads(name, y)).contiguous(), turns) for name in ("query", "key"))
     scores = torch.einsum("bhqd,bhkd->bhqk", query, key) * 2 / HEAD_DIM**0.5
     shares = scores.masked_fill(~mask, -math.inf).softmax(-1)
     seen = torch.einsum("bhqk,bhkd->bqhd", shares, heads("value", y)).flatten(2)
@@ -173,8 +176,8 @@ def test_a_row_alone_and_in_a_batch_is_the_same() -> None:
 
 
 def test_a_wrong_shape_or_type_is_refused_while_tests_run() -> None:
-    x, (cos, sin) = normal(BATCH, HEADS, TIME, HEAD_DIM), rotary_angles(torch.arange(TIME), HEAD_DIM)
-    assert rotate(x, cos, sin).shape == x.shape
-    for wrong in ((x, cos, sin[:-1]), (x[0], cos, sin), (x.long(), cos, sin)):
+    x, turns = normal(BATCH, HEADS, TIME, HEAD_DIM), rotary_turns(0, TIME, HEAD_DIM)
+    assert rotate(x, turns).shape == x.shape
+    for wrong in ((x, turns[:-1]), (x[0], turns), (x.long(), turns), (x, turns.real)):
         with pytest.raises(TypeCheckError):
             rotate(*wrong)

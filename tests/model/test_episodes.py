@@ -127,8 +127,6 @@ def test_searching_an_empty_memory_finds_nothing() -> None:
     memory = EpisodicMemory(DIM)
     cosines, rows = memory.search(torch.eye(DIM)[0], 5)
     assert len(cosines) == len(rows) == 0
-    cosines, rows = memory.search_batch(torch.eye(DIM)[:3], 5, torch.zeros(3, dtype=torch.long))
-    assert cosines.shape == rows.shape == (3, 0)
 
 
 def test_episodes_of_a_removed_word_are_kept_but_not_recalled() -> None:

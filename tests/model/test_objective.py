@@ -35,8 +35,6 @@ def held_out_loss(pupil: Learner, corpus: Corpus, loops: int | None = None) -> f
     return float(held_out_losses(pupil, corpus, loops).double().mean())
 
 
-
-
 def batch(rows: int = ROWS) -> Batch:
     return next(Corpus(some_texts((29, 31, 37, 41, 43, 47))).shuffled(seeded(), rows, TIME))
 

@@ -129,9 +129,7 @@ def test_words_are_drawn_as_often_as_their_reported_probability_says(engram: Eng
     reader.read(engram.vocabulary.encode(["the"]).tolist())
     probs, generator = reader.predict().probs[0], seeded(1)
     config, draws = GenerationConfig(temperature=1.0, top_k=0), 2_003
-    drawn = torch.bincount(
-        torch.tensor([draw(probs, config, generator) for _ in range(draws)]), minlength=len(probs)
-    )
+    drawn = torch.bincount(torch.tensor([draw(probs, config, generator) for _ in range(draws)]), minlength=len(probs))
     assert drawn[[UNK_ID, USER_ID, BOT_ID]].eq(0).all()
     spoken = probs.clone()
     spoken[[UNK_ID, USER_ID, BOT_ID]] = 0.0
@@ -171,7 +169,9 @@ WORDS_AT_RANDOM = np.random.default_rng(0).integers(4, 71, (19, 23))
 # ------------------------------------------------------------------------------------------- phrase memory
 
 
-def test_each_form_of_the_phrase_memory_changes_the_loss_of_a_trained_brain(engram: Engram, unseen: list[np.ndarray]) -> None:
+def test_each_form_of_the_phrase_memory_changes_the_loss_of_a_trained_brain(
+    engram: Engram, unseen: list[np.ndarray]
+) -> None:
     scores = score(engram.mind, unseen).log_probs
     loss = {name: -float(found.mean()) for name, found in scores.items()}
     for off in ("ngram_off", "module_off", "counts_off"):
@@ -232,7 +232,7 @@ def test_talking_changes_memory_only(copy_of_brain: Path) -> None:
 
 
 def test_sentences_stay_readable() -> None:
-    for written in ("I don't know, Ada.", 'She said: "It\'s 3.14, isn\'t it?"', "Well-known... really!"):
+    for written in ("I don't know, Ada.", "She said: \"It's 3.14, isn't it?\"", "Well-known... really!"):
         assert join_words(split_words(written), {"ada": "Ada"}) == written
 
 

@@ -81,9 +81,7 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def address(
-    chromium: Browser, tiny_text: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Path]]:
+def address(chromium: Browser, tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A server without a brain: it trains a nano one on the tiny text."""
     home = tmp_path_factory.mktemp("page")
     brain, log = home / "brain", home / "log.txt"
