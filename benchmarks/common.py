@@ -52,8 +52,18 @@ def data_file(folder: Path | None, *parts: str) -> Path:
 def perplexity(
     mind: Mind, texts: Sequence[WordIds], *, loops: int | None = None, **switches: Any
 ) -> tuple[float, float]:
-    """Perplexity of texts and the mean number of loops."""
+    """Perplexity of texts and the mean number of loops.
+
+    Args:
+        mind: Who reads.
+        texts: Word ids of each text.
+        loops: A fixed number of loops, or None for the learned halting.
+        switches: `ngram=False` leaves the whole phrase memory out, `counts=False` its counts only;
+            `remember=True` remembers all that is read.
+    """
     reading = read(mind, texts, loops=loops, ngram=switches.get("ngram", True))
+    if not switches.pop("counts", True):
+        switches["ngram"] = False
     if switches.pop("remember", False):
         switches["remember"] = torch.ones(len(reading), dtype=torch.bool)
     loss = -float(target_log_probs(mind, reading, **switches).mean())

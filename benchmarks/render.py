@@ -62,6 +62,20 @@ def tinystories(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def ablations(result: dict[str, Any]) -> list[str]:
+    """The same training without one part."""
+    return [
+        "## What each part is worth, TinyStories valid perplexity",
+        "",
+        f"{result['epochs']} passes, seeds: {result['seeds']}. *Brain alone*: without the counted phrases.",
+        "",
+        *perplexity_table(result["valid_perplexity"], "everything"),
+        "",
+        source(result),
+        "",
+    ]
+
+
 def novels(result: dict[str, Any]) -> list[str]:
     """A novel read for the first time."""
     name = result["benchmark"].removeprefix("novels_").replace("_", " ")
@@ -96,7 +110,7 @@ def speed(result: dict[str, Any]) -> list[str]:
     ]
 
 
-KINDS = {"tinystories": tinystories, "speed": speed}
+KINDS = {"tinystories": tinystories, "ablations": ablations, "speed": speed}
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from engram_scripts.common import run_main
 
 EXAMPLES = """examples:
   uv run --group benchmarks python -m benchmarks.run tinystories --data DIR --seeds 3
+  uv run --group benchmarks python -m benchmarks.run ablations --data DIR --seeds 3
   uv run --group benchmarks python -m benchmarks.run novels --data DIR
   uv run --group benchmarks python -m benchmarks.run speed --data DIR
   uv run python -m benchmarks.run render            write docs/results.md from benchmarks/results/*.json
@@ -20,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("name", choices=("tinystories", "novels", "speed", "render", "transcript"))
+    parser.add_argument("name", choices=("tinystories", "ablations", "novels", "speed", "render", "transcript"))
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder that holds tinystories/ and books/")
     parser.add_argument("--brain", type=Path, default=Path("brain"), metavar="DIR", help="brain of the transcript")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 to N-1 (default: 1)")

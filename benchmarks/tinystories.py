@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-import torch
+import numpy as np
 
 from benchmarks import gpt2
 from benchmarks.common import data_file, perplexity, record, spread
@@ -22,33 +22,33 @@ from engram_model.text import read_text, texts
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Train and score everything for each seed, and record the table."""
+    """Train and score everything for each seed; the record is written anew after each part."""
     train_file = data_file(arguments.data, "tinystories", "train.txt")
     test_file = data_file(arguments.data, "tinystories", "test.txt")
     rows: dict[str, list[float]] = {}
-    extra: dict[str, Any] = {}
+    about: dict[str, Any] = {}
+
+    def note(seed: int, found: dict[str, float]) -> None:
+        for name, value in found.items():
+            rows.setdefault(name, []).append(value)
+            print(f"seed {seed}: {name:45s} {value:8.2f}", file=sys.stderr, flush=True)
+        table = {name: spread(values) for name, values in rows.items()}
+        record("tinystories", {"seeds": seed + 1, "test_perplexity": table, **about})
+
     for seed in range(arguments.seeds):
         training = TrainingConfig(seed=seed, epochs=arguments.epochs, minutes=None)
         shape = sized("small")
         lesson = prepare([train_file], shape, training)
         test = [lesson.vocabulary.encode(text).tolist() for text in texts(read_text(test_file))]
-        found, about = _brain_rows(Learning(lesson, shape, training), test, seed)
-        epochs = about["epochs"]
-        found["Kneser-Ney 5-gram"] = lesson.phrases.perplexity([torch.tensor(text).numpy() for text in test])
-        corpus, held_out = Corpus(lesson.learned), Corpus(lesson.held_out)
-        if seed == 0 and not arguments.skip_gpt2:
-            about["gpt2_rate"] = _tune(corpus, held_out, len(lesson.vocabulary), training)
-            extra = about
+        found, told = _brain_rows(Learning(lesson, shape, training), test, seed)
+        about = told | about
+        note(seed, found | {"Kneser-Ney 5-gram": lesson.phrases.perplexity([np.array(text) for text in test])})
         if not arguments.skip_gpt2:
-            base = gpt2.train(corpus, held_out, len(lesson.vocabulary), shape, training, epochs, extra["gpt2_rate"])
-            found["plain GPT-2 stack"] = math.exp(gpt2.evaluate(base.model, Corpus(test)))
-        for name, value in found.items():
-            rows.setdefault(name, []).append(value)
-            print(f"seed {seed}: {name:45s} {value:8.2f}", file=sys.stderr, flush=True)
-    extra = extra or about
-    record(
-        "tinystories", {"seeds": arguments.seeds, "test_perplexity": {n: spread(v) for n, v in rows.items()}, **extra}
-    )
+            corpus, held_out, size = Corpus(lesson.learned), Corpus(lesson.held_out), len(lesson.vocabulary)
+            about.setdefault("gpt2_rate", _tune(corpus, held_out, size, training) if seed == 0 else None)
+            base = gpt2.train(corpus, held_out, size, shape, training, told["epochs"], about["gpt2_rate"])
+            about.setdefault("gpt2_parameters", sum(p.numel() for p in base.model.parameters()))
+            note(seed, {"plain GPT-2 stack": math.exp(gpt2.evaluate(base.model, Corpus(test)))})
 
 
 def _brain_rows(learning: Learning, test: list[list[int]], seed: int) -> tuple[dict[str, float], dict[str, Any]]:

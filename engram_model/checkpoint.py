@@ -21,7 +21,7 @@ import torch
 
 from engram_model.errors import BrainError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "engram.json"
 WEIGHTS = "engram_weights.pth"
 MEMORY_MODULE = "engram_memory_module.pth"
@@ -119,9 +119,8 @@ def commit(directory: Path) -> None:
 
 
 def settle(directory: Path) -> None:
-    """Finish or undo what a killed writer left."""
+    """Finish the move that a killed writer began; a `.next` it left may be another's at work, and is left alone."""
     with _explained("write", directory):
-        shutil.rmtree(directory / _NEXT, ignore_errors=True)
         pending = directory / _COMMIT
         if not pending.is_dir():
             return

@@ -154,7 +154,7 @@ def halting_curve(gains: Float[Tensor, "words early"], by_loop: Float[Tensor, "w
         gains: The halt gate's expected gains after each loop but the last, in nats.
         by_loop: Log-probability of each word had the brain stopped after each loop.
     """
-    if not gains.shape[1]:
+    if not gains.shape[1]:  # quantiles of nothing are not defined
         return [HaltingPoint(0.0, 1.0, perplexity(by_loop[:, 0]))]
     inner = np.quantile(gains.double().numpy(), np.linspace(0.0, 1.0, CURVE_POINTS))
     points = []

@@ -105,5 +105,5 @@ def calibrate_threshold(
 
 def halting_loop(gains: Float[Tensor, "words early"], threshold: float) -> Tensor:
     """Index (from 0) of the loop after which each word halts: the first whose expected gain is at most the threshold."""
-    stops = torch.cat((gains <= threshold, torch.ones_like(gains[:, :1], dtype=torch.bool)), dim=1)
+    stops = torch.cat((gains <= threshold, torch.ones(len(gains), 1, dtype=torch.bool)), dim=1)
     return stops.int().argmax(dim=1)

@@ -182,7 +182,7 @@ def causal_recall(
     The same rule as recalling one moment at a time; used where all states are known beforehand (reading a text).
     """
     similarity = queries @ keys.T
-    matched = torch.zeros_like(similarity, dtype=torch.int64)
+    matched = torch.zeros_like(similarity, dtype=torch.int8)
     running = torch.ones_like(similarity, dtype=torch.bool)
     for place in range(SUFFIX):
         running &= (query_suffixes[:, place, None] == suffixes[None, :, place]) & (suffixes[None, :, place] >= 0)
@@ -191,15 +191,27 @@ def causal_recall(
     scores.masked_fill_(torch.arange(len(keys))[None, :] >= visible[:, None], EMPTY)
     best, rows = scores.topk(min(RECALLED, len(keys)), dim=1)
     empty = best <= EMPTY + 0.5
-    counts = torch.stack([torch.bincount(words[: int(seen)], minlength=vocabulary) for seen in visible])
     return Recalled(
         rows,
         words[rows],
         similarity.gather(1, rows).masked_fill(empty, EMPTY),
-        matched.gather(1, rows).masked_fill(empty, 0),
-        counts / visible[:, None].clamp(min=1),
+        matched.gather(1, rows).masked_fill(empty, 0).long(),
+        _counts_so_far(words, visible, vocabulary) / visible[:, None].clamp(min=1),
         visible,
     )
+
+
+def _counts_so_far(
+    words: Int[Tensor, " episodes"], visible: Int[Tensor, " moments"], vocabulary: int
+) -> Float[Tensor, "moments words"]:
+    """How often each word came next among the episodes that each moment sees; later moments see no fewer."""
+    first = int(visible[0])
+    fresh = torch.arange(first, int(visible[-1]))
+    counts = torch.zeros(len(visible), vocabulary)
+    counts[0] = torch.bincount(words[:first], minlength=vocabulary)
+    sees_it_first = torch.searchsorted(visible, fresh, right=True)
+    counts.index_put_((sees_it_first, words[fresh]), torch.ones(len(fresh)), accumulate=True)
+    return counts.cumsum(0)
 
 
 def recall_one(memory: EpisodicMemory, state: Float[Tensor, " dim"], suffix: list[int], vocabulary: int) -> Recalled:

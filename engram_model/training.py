@@ -45,10 +45,13 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """The held-out loss (nats a word) after an epoch, phrase memory included, and whether this state is kept."""
+    """The held-out loss (nats a word) after an epoch, phrase memory included, and whether this state is kept.
+
+    Where nothing is held out, the loss is None and the last state is kept.
+    """
 
     epoch: int
-    held_out: float
+    held_out: float | None
     best: bool
 
 
@@ -136,8 +139,7 @@ class Trainer:
                 return False
             self._epoch_start = self.generator.get_state()
             state.epoch, state.batch = state.epoch + 1, 0
-            if self.held_out is not None:
-                on_epoch(self._judge())
+            on_epoch(EpochReport(state.epoch, None, True) if self.held_out is None else self._judge())
         if self.best_state is not None:
             self.learner.load_state_dict(self.best_state)
         return True

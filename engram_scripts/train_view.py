@@ -163,13 +163,19 @@ def _run(learning: Learning, interrupt: Interrupt, save_state: Callable[[], None
         )
 
     def on_epoch(report: EpochReport) -> None:
-        mark = paint("kept", "32", out) if report.best else "no better"
-        line = f"pass {report.epoch}: held-out perplexity {math.exp(report.held_out):.2f}"
         save_state()  # before it is shown: what was seen to end survives any kill
-        tqdm.write(f"{line} (Kneser-Ney {learning.baseline:.2f}), {mark}", file=out)
+        tqdm.write(_pass_line(report, learning.baseline, out), file=out)
 
     with bar:
         return trainer.run(on_step, on_epoch, lambda: interrupt.asked)
+
+
+def _pass_line(report: EpochReport, baseline: float | None, out: TextIO) -> str:
+    if report.held_out is None or baseline is None:
+        return f"pass {report.epoch} saved"
+    mark = paint("kept", "32", out) if report.best else "no better"
+    found = math.exp(report.held_out)
+    return f"pass {report.epoch}: held-out perplexity {found:.2f} (Kneser-Ney {baseline:.2f}), {mark}"
 
 
 def _break_off(arguments: argparse.Namespace, learning: Learning, save_state: Callable[[], None], out: TextIO) -> int:

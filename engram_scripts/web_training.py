@@ -130,8 +130,9 @@ class BackgroundTraining:
         )
 
     def _note_pass(self, report: EpochReport) -> None:
-        found = (*self.stage.perplexities, math.exp(report.held_out))
-        self.stage = replace(self.stage, perplexities=found)
+        if report.held_out is not None:
+            found = (*self.stage.perplexities, math.exp(report.held_out))
+            self.stage = replace(self.stage, perplexities=found)
 
 
 def stage_html(stage: Stage) -> str:

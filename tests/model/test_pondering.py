@@ -62,7 +62,7 @@ def test_the_gate_halts_exactly_where_its_probability_crosses_one_half() -> None
     assert float(gate.probability(torch.tensor(1.0))) < 1e-9 < 1 - 1e-9 < float(gate.probability(torch.tensor(-1.0)))
 
 
-@pytest.mark.parametrize("loops", [2, 3, 5])
+@pytest.mark.parametrize("loops", [1, 2, 3, 5])
 def test_halting_loop_is_where_a_naive_walk_stops(loops: int) -> None:
     gains, _ = sweep(97, loops)
     for row, found in zip(gains.tolist(), halting_loop(gains, 0.3).tolist(), strict=True):
