@@ -86,7 +86,7 @@ def test_passes_and_dropout_fall_with_the_length(words: int, more: int) -> None:
 
 
 def test_their_bounds_are_reached() -> None:
-    assert (default_epochs(3_000_000), default_epochs(300_000)) == (3, 10)
+    assert (default_epochs(3_000_000), default_epochs(200_000)) == (3, 10)
     assert default_epochs(0) == default_epochs(1000) > 10
     assert default_dropout(400_000) == pytest.approx(0.1) == default_dropout(10**9)
     assert default_dropout(50_000) == pytest.approx(0.3) == default_dropout(0)
@@ -117,6 +117,13 @@ def test_too_little_is_one_line(tmp_path: Path, content: str, says: str) -> None
     with pytest.raises(TextError) as error:
         prepare([path], SHAPE, TRAINING)
     assert says in str(error.value) and str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_same_text_is_never_learned_and_kept_back() -> None:
+    texts = [[f"t{number % 7}", "x"] for number in range(70)]
+    learned, held_out = split_held_out(texts, 0.1, torch.Generator().manual_seed(0))
+    assert held_out and learned and len(learned) + len(held_out) == len(texts)
+    assert not {tuple(text) for text in learned} & {tuple(text) for text in held_out}
 
 
 def test_a_brain_that_learns_on_keeps_its_shape(copy_of_brain: Path, tiny_text: Path) -> None:

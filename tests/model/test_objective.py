@@ -111,9 +111,10 @@ def test_a_step_sums_the_last_loop_the_early_loops_on_their_rows_and_the_halt_ga
     share = max(1, round(EARLY_SHARE * rows))
     expected = (by_loop[-1] * surprise_weights(by_loop[-1], 0.7, 2.0)).mean()
     for loop in range(LOOPS - 1):
-        chosen = slice(loop * share, (loop + 1) * share)
+        chosen = slice(share) if loop % 2 else slice(rows - share, rows)
         early = by_loop[loop][chosen]
-        expected += EARLY_WEIGHT * early.mean() + halt_loss(output.gains[loop][chosen], early, by_loop[-1][chosen])
+        weight = EARLY_WEIGHT ** (LOOPS - 1 - loop)
+        expected += weight * early.mean() + halt_loss(output.gains[loop][chosen], early, by_loop[-1][chosen])
     found = step_loss(pupil, part, None, 0.7, 2.0)
     assert float(found.total) == pytest.approx(float(expected), rel=1e-5)
     assert float(found.last) == pytest.approx(float(by_loop[-1].mean()), rel=1e-5)
