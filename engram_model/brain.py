@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from engram_model.attention import Block, Dropout, causal_mask, rms_norm, rotary_turns
 from engram_model.config import BrainConfig
@@ -114,6 +115,7 @@ class Brain(nn.Module):
         dropout = Dropout(config.dropout or 0.0, self.noise)
         self.blocks = nn.ModuleList(Block(config.embed_dim, config.n_heads, dropout) for _ in range(config.n_layers))
         self.loop_code = nn.Parameter(torch.zeros(config.max_ponder, config.embed_dim))
+        self.exits = nn.Parameter(torch.zeros(config.max_ponder - 1, config.embed_dim, config.embed_dim))
         self.halt = HaltGate(config.embed_dim, config.max_ponder)
         self.log_scale = nn.Parameter(torch.tensor(math.log(START_SCALE)))
         self.memory = (
@@ -163,6 +165,12 @@ class Brain(nn.Module):
             cache.tail = (cache.tail + ids[0].tolist())[-2:]
         return output
 
+    def _leave(self, x: Float[Tensor, "batch time dim"], loop: int) -> Float[Tensor, "batch time dim"]:
+        """h after a loop. Early loops leave through a map of their own, so that the stream need not be an answer yet."""
+        if loop + 1 < self.config.max_ponder:
+            x = x + F.linear(x, self.exits[loop])
+        return rms_norm(x)
+
     def _mask(self, segments: Int[Tensor, "batch time"], cache: Cache | None) -> Float[Tensor, ...] | None:
         window = self.config.context_size
         if cache is None:
@@ -203,11 +211,11 @@ class Brain(nn.Module):
                     x, *seen[layer] = self._first_pass(layer, x, turns, mask, cache)
                 else:
                     x = self.blocks[layer](x, *seen[layer], turns, mask)
-            states.append(rms_norm(x))
+            states.append(self._leave(x, loop))
             if loop + 1 < self.config.max_ponder:
                 gains.append(self.halt(x, loop + 1))
             if loops is None and loop + 1 < most:
-                stops = running & ~self.halt.goes_on(gains[-1])
+                stops = running & ~self.halt.goes_on(gains[-1], loop + 1)
                 taken[stops] = loop + 1
                 running &= ~stops
                 if not running.any():

@@ -119,8 +119,9 @@ def commit(directory: Path) -> None:
 
 
 def settle(directory: Path) -> None:
-    """Finish the move that a killed writer began; a `.next` it left may be another's at work, and is left alone."""
+    """Finish or undo what a killed writer left."""
     with _explained("write", directory):
+        shutil.rmtree(directory / _NEXT, ignore_errors=True)
         pending = directory / _COMMIT
         if not pending.is_dir():
             return

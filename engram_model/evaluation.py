@@ -148,7 +148,7 @@ def score(
     assert reading.every_state is not None
     halted = torch.zeros(len(reading), dtype=torch.int64)
     if most > 1:
-        halted = halting_loop(reading.gains, float(mind.brain.halt.threshold))
+        halted = halting_loop(reading.gains, mind.brain.halt.thresholds[: reading.gains.shape[1]])
     index = halted[None, :, None].expand(1, -1, reading.every_state.shape[2])
     reading = replace(reading, states=reading.every_state.gather(0, index)[0], loops=halted + 1)
     stored = _Stored.of(memory or EpisodicMemory(mind.vocabulary.dim))

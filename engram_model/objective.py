@@ -18,10 +18,11 @@ from engram_model.corpus import Batch, Corpus
 from engram_model.head import target_log_probs
 from engram_model.pondering import halt_loss
 
-# The last loop is judged on every row, the earlier ones on half of them: that keeps early exits valid answers, and
-# teaches the last loop too (docs/log.md). A loop's weight is halved with each loop that it leaves out.
+# The last loop and the one before are judged on every row, earlier ones on half of them: that keeps early exits valid
+# answers, and teaches the last loop too (docs/log.md). Each loop that is left out makes the weight smaller.
+EARLY_WEIGHT = 0.75
+EARLY_DECAY = 1 / 3
 EARLY_SHARE = 0.5
-EARLY_WEIGHT = 0.5
 LONGEST_ROW = 1024
 BATCH_WORDS = 4096
 
@@ -93,11 +94,12 @@ def step_loss(learner: Learner, batch: Batch, loops: int | None, strength: float
     final = learner.losses(output.states[-1], batch, vectors)
     last = (final * surprise_weights(final, strength, clip)).mean()
     total, halt = last, final.new_zeros(())
-    share = max(1, round(EARLY_SHARE * batch.inputs.shape[0]))
+    half = max(1, round(EARLY_SHARE * batch.inputs.shape[0]))
     for loop, state in enumerate(output.states[:-1]):
-        rows = slice(share) if loop % 2 else slice(len(batch.inputs) - share, None)
+        left_out = most - loop - 1
+        rows = slice(None) if left_out == 1 else slice(half)
         early = learner.losses(state[rows], batch.rows(rows), vectors)
-        total = total + EARLY_WEIGHT ** (most - loop - 1) * early.mean()
+        total = total + EARLY_WEIGHT * EARLY_DECAY ** (left_out - 1) * early.mean()
         halt = halt + halt_loss(output.gains[loop][rows], early, final[rows])
     return StepLoss(total + halt, final.mean().detach(), halt.detach())
 

@@ -6,27 +6,28 @@ It must not know what a loop computes; it sees the state after a loop and the lo
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from engram_model.attention import rms_norm
 
 HIDDEN = 32
+BISECTIONS = 40
 
 
 class HaltGate(nn.Module):
     """Predicts, after each loop, how much the remaining loops would still lower this word's loss (in nats).
 
     The target is observed and does not depend on the gate, so the gate cannot collapse. A word halts
-    after loop n when the predicted gain falls below `threshold`; the halting probability
-    lambda_n = sigmoid((threshold - gain_n) / temperature) crosses 1/2 exactly there.
+    after loop n when the predicted gain falls to the loop's own threshold t_n; the halting probability
+    lambda_n = sigmoid((t_n - gain_n) / temperature) crosses 1/2 exactly there.
 
     Args:
         dim: Size of the state.
         max_loops: Most loops; the gate judges after loops 1 .. max_loops - 1.
     """
 
-    threshold: Tensor
+    thresholds: Tensor
     TEMPERATURE = 0.02
 
     def __init__(self, dim: int, max_loops: int) -> None:
@@ -35,19 +36,19 @@ class HaltGate(nn.Module):
         self.contract = nn.Linear(HIDDEN, max(max_loops - 1, 1))
         nn.init.zeros_(self.contract.weight)
         nn.init.zeros_(self.contract.bias)
-        self.register_buffer("threshold", torch.tensor(0.0))
+        self.register_buffer("thresholds", torch.zeros(max(max_loops - 1, 1)))
 
     def forward(self, state: Float[Tensor, "*batch dim"], loop: int) -> Float[Tensor, "*batch"]:
         """The gain, in nats, that is expected of going on after `loop` (counted from 1). The state gets no gradient."""
         return self.contract(torch.relu(self.expand(rms_norm(state.detach()))))[..., loop - 1]
 
-    def probability(self, gain: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-        """lambda_n, the probability of halting now, from the expected gain."""
-        return torch.sigmoid((self.threshold - gain) / self.TEMPERATURE)
+    def probability(self, gain: Float[Tensor, "*batch"], loop: int) -> Float[Tensor, "*batch"]:
+        """lambda_n, the probability of halting after `loop` (counted from 1), from the expected gain."""
+        return torch.sigmoid((self.thresholds[loop - 1] - gain) / self.TEMPERATURE)
 
-    def goes_on(self, gain: Float[Tensor, "*batch"]) -> Bool[Tensor, "*batch"]:
+    def goes_on(self, gain: Float[Tensor, "*batch"], loop: int) -> Bool[Tensor, "*batch"]:
         """Whether another loop is worth its cost: lambda_n < 1/2."""
-        return gain > self.threshold
+        return gain > self.thresholds[loop - 1]
 
 
 def halting_weights(lambdas: Float[Tensor, "*batch loops"]) -> Float[Tensor, "*batch loops"]:
@@ -75,35 +76,64 @@ def halt_loss(
     return (gains - observed).square().mean()
 
 
-def calibrate_threshold(
+def calibrate_thresholds(
     gains: Float[Tensor, "words early"],
     losses: Float[Tensor, "words loops"],
     max_cost: float,
-) -> tuple[float, float]:
-    """The largest threshold at which halting costs at most `max_cost` nats a word over always thinking to the end.
+    target_share: float,
+) -> tuple[Float[Tensor, " early"], float]:
+    """The thresholds that save loops at the least cost, until the target or the allowed cost is reached.
+
+    Each price of a loop has its best thresholds (`_thresholds_at`). Of two prices, the smaller is taken: that at which
+    words take the target share of the loops, and that at which halting costs what it may.
 
     Args:
         gains: Expected gains after each loop but the last.
         losses: Observed losses after each loop, on held-out words.
-        max_cost: Allowed rise of the mean loss, in nats (0.005 is half a percent of perplexity).
+        max_cost: Allowed rise of the mean loss over always thinking to the end, in nats (0.01 is one percent of perplexity).
+        target_share: Share of all loops that the words shall take on average; at 1 nothing is saved.
 
     Returns:
-        The threshold and the mean number of loops it gives.
+        The thresholds and the mean number of loops they give.
     """
-    loops = losses.shape[1]
-    full = losses[:, -1].mean()
-    candidates = torch.quantile(gains.flatten().double(), torch.linspace(0, 1, 201, dtype=torch.float64))
-    best = (float(candidates[0]) - 1.0, float(loops))
-    for threshold in candidates.tolist():
-        halted = halting_loop(gains, threshold)
-        cost = losses.gather(1, halted[:, None]).mean() - full
-        mean_loops = float(halted.float().mean()) + 1.0
-        if cost <= max_cost and mean_loops < best[1]:
-            best = (threshold, mean_loops)
+    full, most = losses[:, -1].mean(), losses.shape[1]
+    best = torch.full_like(gains[0], -torch.inf), float(most)
+    low, high = 0.0, float((losses - losses[:, -1:]).abs().max()) + 1.0
+    for _ in range(BISECTIONS):
+        price = (low + high) / 2
+        thresholds = _thresholds_at(price, gains, losses)
+        halted = halting_loop(gains, thresholds)
+        cost, loops = losses.gather(1, halted[:, None]).mean() - full, float(halted.double().mean()) + 1.0
+        if cost > max_cost:
+            high = price
+            continue
+        best = min(best, (thresholds, loops), key=lambda found: found[1])
+        low, high = (low, price) if loops <= target_share * most else (price, high)
     return best
 
 
-def halting_loop(gains: Float[Tensor, "words early"], threshold: float) -> Tensor:
-    """Index (from 0) of the loop after which each word halts: the first whose expected gain is at most the threshold."""
-    stops = torch.cat((gains <= threshold, torch.ones(len(gains), 1, dtype=torch.bool)), dim=1)
+def _thresholds_at(
+    price: float, gains: Float[Tensor, "words early"], losses: Float[Tensor, "words loops"]
+) -> Float[Tensor, " early"]:
+    """The thresholds that minimise loss + price * loops, from the last choice back to the first.
+
+    With v the value of going on, known from the later thresholds, stopping after loop n is worth losses_n - v - price to
+    each word; sorted by gain, the best threshold is where the running sum of that is lowest.
+    """
+    thresholds = torch.empty_like(gains[0])
+    value = losses[:, -1]
+    for loop in range(gains.shape[1] - 1, -1, -1):
+        order = gains[:, loop].argsort()
+        stopping = (losses[order, loop] - value[order] - price).cumsum(0)
+        lowest = int(stopping.argmin())
+        thresholds[loop] = gains[order[lowest], loop] if stopping[lowest] < 0 else -torch.inf
+        value = torch.where(gains[:, loop] <= thresholds[loop], losses[:, loop], value + price)
+    return thresholds
+
+
+def halting_loop(
+    gains: Float[Tensor, "words early"], thresholds: Float[Tensor, " early"] | float
+) -> Int[Tensor, " words"]:
+    """Index (from 0) of the loop after which each word halts: the first whose gain is at most its threshold."""
+    stops = torch.cat((gains <= thresholds, torch.ones(len(gains), 1, dtype=torch.bool)), dim=1)
     return stops.int().argmax(dim=1)

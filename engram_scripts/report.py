@@ -157,7 +157,7 @@ def _frame(engram: Engram, arguments: argparse.Namespace, material: Material) ->
             "figures": manifest.get("figures"),
             "vocabulary": len(engram.vocabulary),
             "stored_episodes": len(engram.episodes),
-            "halting_threshold": float(engram.mind.brain.halt.threshold),
+            "halting_thresholds": [max(t, -1e9) for t in engram.mind.brain.halt.thresholds.tolist()],
         },
         "generation": asdict(GenerationConfig(seed=SEED)),
         "text": {

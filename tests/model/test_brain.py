@@ -252,7 +252,8 @@ def test_every_parameter_of_a_woken_brain_gets_a_gradient() -> None:
     thinker = woken(Brain(shape())).train()
     output = thinker(word_ids(ROWS, TIME), VECTORS, loops=LOOPS)
     aim = torch.randn(ROWS, TIME, DIM, generator=seeded(5))
-    (thinker.scale * (output.states[-1] * aim).sum() + torch.stack(output.gains).square().sum()).backward()
+    answers = torch.stack(output.states)
+    (thinker.scale * (answers * aim).sum() + torch.stack(output.gains).square().sum()).backward()
     assert {name for name, p in thinker.named_parameters() if p.grad is None or not p.grad.any()} == set()
     unread = set(range(101)) - set(thinker.get_parameter("memory.bigrams.weight").grad.any(-1).nonzero()[:, 0].tolist())  # type: ignore[union-attr]
     assert unread, "rows of phrases that were not read get none"

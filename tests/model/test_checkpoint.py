@@ -71,7 +71,7 @@ def test_what_was_saved_is_read(tmp_path: Path) -> None:
 def test_what_was_prepared_is_not_valid_yet(saved: Path) -> None:
     checkpoint.prepare(saved, tensors(1), {"generation": "g1", "brain": {}})
     assert json.loads((saved / MANIFEST).read_text())["generation"] == "g0"
-    assert generation_of(saved) == 0 and (saved / ".next").is_dir(), "another may be writing it"
+    assert generation_of(saved) == 0, "opening undoes it"
     checkpoint.prepare(saved, tensors(2), {"generation": "g2", "brain": {}})
     checkpoint.discard(saved)
     assert generation_of(saved) == 0
@@ -210,7 +210,7 @@ def test_a_manifest_without_what_every_brain_has_is_damaged(saved: Path, left_ou
     assert "damaged" in one_line(error)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [1, 3, "2", None])
 def test_another_format_version(saved: Path, version: object) -> None:
     manifest = json.loads((saved / MANIFEST).read_text()) | {"format_version": version}
     (saved / MANIFEST).write_text(json.dumps(manifest))

@@ -119,13 +119,6 @@ def test_too_little_is_one_line(tmp_path: Path, content: str, says: str) -> None
     assert says in str(error.value) and str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-def test_the_same_text_is_never_learned_and_kept_back() -> None:
-    texts = [[f"t{number % 7}", "x"] for number in range(70)]
-    learned, held_out = split_held_out(texts, 0.1, torch.Generator().manual_seed(0))
-    assert held_out and learned and len(learned) + len(held_out) == len(texts)
-    assert not {tuple(text) for text in learned} & {tuple(text) for text in held_out}
-
-
 def test_a_brain_that_learns_on_keeps_its_shape(copy_of_brain: Path, tiny_text: Path) -> None:
     start = Engram.load(copy_of_brain)
     with pytest.raises(ConfigError, match="keeps its shape"):

@@ -17,6 +17,7 @@ from engram_model.config import BrainConfig
 from engram_model.corpus import Batch, Corpus
 from engram_model.head import word_logits
 from engram_model.objective import (
+    EARLY_DECAY,
     EARLY_SHARE,
     EARLY_WEIGHT,
     Learner,
@@ -108,12 +109,12 @@ def test_a_step_sums_the_last_loop_the_early_loops_on_their_rows_and_the_halt_ga
     pupil, part = woken(learner()).eval(), batch(rows)
     output = pupil.brain(part.inputs, pupil.unit_vectors(), segments=part.segments, loops=LOOPS)
     by_loop = [cross_entropy(pupil, state, part) for state in output.states]
-    share = max(1, round(EARLY_SHARE * rows))
+    half = max(1, round(EARLY_SHARE * rows))
     expected = (by_loop[-1] * surprise_weights(by_loop[-1], 0.7, 2.0)).mean()
     for loop in range(LOOPS - 1):
-        chosen = slice(share) if loop % 2 else slice(rows - share, rows)
+        chosen = slice(rows) if loop == LOOPS - 2 else slice(half)
         early = by_loop[loop][chosen]
-        weight = EARLY_WEIGHT ** (LOOPS - 1 - loop)
+        weight = EARLY_WEIGHT * EARLY_DECAY ** (LOOPS - 2 - loop)
         expected += weight * early.mean() + halt_loss(output.gains[loop][chosen], early, by_loop[-1][chosen])
     found = step_loss(pupil, part, None, 0.7, 2.0)
     assert float(found.total) == pytest.approx(float(expected), rel=1e-5)

@@ -144,7 +144,7 @@ def test_words_are_drawn_as_often_as_their_reported_probability_says(engram: Eng
 
 
 def test_hard_words_get_more_loops_than_easy_ones() -> None:
-    pupil = woken(learner())
+    pupil = woken(learner()).eval()
     batch = next(Corpus([np.append(draw_of, END_ID) for draw_of in WORDS_AT_RANDOM]).shuffled(seeded(), 17, 13))
     with torch.no_grad():
         output = pupil.brain(batch.inputs, pupil.unit_vectors(), segments=batch.segments, loops=LOOPS)
@@ -152,12 +152,12 @@ def test_hard_words_get_more_loops_than_easy_ones() -> None:
     optimizer = torch.optim.Adam(pupil.brain.halt.parameters(), lr=0.02)
     for _ in range(150):
         optimizer.zero_grad()
-        for loop in range(1, LOOPS):
-            gains = pupil.brain.halt(output.states[loop - 1], loop)
-            halt_loss(gains, losses[loop - 1], losses[-1]).backward()
+        thought = pupil.brain(batch.inputs, pupil.unit_vectors(), segments=batch.segments, loops=LOOPS)
+        for gains, early in zip(thought.gains, losses, strict=False):
+            halt_loss(gains, early, losses[-1]).backward()
         optimizer.step()
     with torch.no_grad():
-        loops = pupil.brain.eval()(batch.inputs, pupil.unit_vectors(), segments=batch.segments).loops.float()
+        loops = pupil.brain(batch.inputs, pupil.unit_vectors(), segments=batch.segments).loops.float()
     hard = losses[0] - losses[-1] > 0.05  # words that further loops serve
     assert 20 < hard.sum() < hard.numel() - 20
     assert float(loops[hard].mean()) > float(loops[~hard].mean()) + 0.5
