@@ -126,7 +126,8 @@ def _thresholds_at(
         order = gains[:, loop].argsort()
         stopping = (losses[order, loop] - value[order] - price).cumsum(0)
         lowest = int(stopping.argmin())
-        thresholds[loop] = gains[order[lowest], loop] if stopping[lowest] < 0 else -torch.inf
+        beside = gains[order[lowest : lowest + 2], loop]  # between two gains: rounding tips no word
+        thresholds[loop] = beside.mean() if stopping[lowest] < 0 else -torch.inf
         value = torch.where(gains[:, loop] <= thresholds[loop], losses[:, loop], value + price)
     return thresholds
 

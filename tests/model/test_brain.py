@@ -98,9 +98,9 @@ def test_words_halt_after_different_loops_where_their_gain_falls_to_the_threshol
     full = thinker(ids, VECTORS, loops=LOOPS)
     walk = torch.where(full.gains[0] <= 0, 1, torch.where(full.gains[1] <= 0, 2, 3))
     assert torch.equal(thinker(ids, VECTORS).loops, walk) and walk.unique().tolist() == [1, 2, 3]
-    thinker.halt.threshold.fill_(math.inf)
+    thinker.halt.thresholds.fill_(math.inf)
     assert thinker(ids, VECTORS).loops.eq(1).all() and len(thinker(ids, VECTORS).states) == 1
-    thinker.halt.threshold.fill_(-math.inf)
+    thinker.halt.thresholds.fill_(-math.inf)
     assert thinker(ids, VECTORS).loops.eq(LOOPS).all()
 
 

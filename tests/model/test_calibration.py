@@ -109,13 +109,13 @@ def test_halting_costs_no_more_than_promised_and_saves_loops() -> None:
     assert mean == pytest.approx(float(found.loops.float().mean())) and mean < 2.9
     assert -float(target_log_probs(who, found).mean()) <= loss(who, NEW) + MAX_COST + 1e-5
     gains = read(who, NEW, loops=LOOPS).gains
-    assert torch.equal(halting_loop(gains, float(who.brain.halt.threshold)) + 1, found.loops)
+    assert torch.equal(halting_loop(gains, who.brain.halt.thresholds) + 1, found.loops)
 
 
 def test_a_brain_of_one_loop_has_nothing_to_set() -> None:
     who = mind(max_ponder=1)
-    before = float(who.brain.halt.threshold)
-    assert set_halting(who, NEW) == 1.0 and float(who.brain.halt.threshold) == before
+    before = who.brain.halt.thresholds.clone()
+    assert set_halting(who, NEW) == 1.0 and torch.equal(who.brain.halt.thresholds, before)
 
 
 # ------------------------------------------------------------------------------------------- gates
@@ -167,7 +167,7 @@ def test_calibration_sets_the_gates_and_the_threshold_and_leaves_brain_and_words
     losses = remembering(who, NEW)
     calibrate(who, NEW, seeded())
     moved = {name for name, value in state(who).items() if not torch.equal(value, before[name])}
-    assert {name for name in moved if name.startswith("brain.")} == {"brain.halt.threshold"}
+    assert {name for name in moved if name.startswith("brain.")} == {"brain.halt.thresholds"}
     assert {name.split(".")[0] for name in moved} == {"brain", "phrase", "episode"}
     assert torch.equal(who.vocabulary.vectors, vectors) and remembering(who, NEW) < losses
     assert not any(module.training for module in (who.brain, who.phrase_gate, who.episode_gate))

@@ -34,7 +34,7 @@ def awake(**changes: object) -> Mind:
     gains = score(toy, TEXTS).gains
     if gains.shape[1]:
         middle = gains.flatten().sort().values[len(gains) - 1 : len(gains) + 1]
-        toy.brain.halt.threshold.fill_(float(middle.mean()))  # between two gains: rounding cannot tip any
+        toy.brain.halt.thresholds.fill_(float(middle.mean()))  # between two gains: rounding cannot tip any
     return toy
 
 

@@ -144,7 +144,7 @@ def test_every_parameter_has_moved_after_a_few_steps() -> None:
     before = weights(learned)
     learned.run()
     still = {name for name, value in weights(learned).items() if torch.equal(value, before[name])}
-    assert still == {"brain.halt.threshold"}
+    assert still == {"brain.halt.thresholds"}
 
 
 def test_the_same_seed_gives_the_same_brain_and_another_another() -> None:

@@ -75,7 +75,8 @@ def test_a_space_listens_where_it_is_expected_to(monkeypatch: pytest.MonkeyPatch
 def chromium() -> Iterator[Browser]:
     """A browser; started before the server, so that it sees the training from early on."""
     if shutil.which(CHROMIUM) is None:
-        pytest.skip("chromium is not installed; for these tests: apt-get install chromium")
+        missing = pytest.fail if "ENGRAM_NO_SKIP" in os.environ else pytest.skip
+        missing("chromium is not installed; for these tests: apt-get install chromium")
     with browser() as opened:
         yield opened
 
