@@ -23,7 +23,9 @@ def main() -> int:
     )
     parser.add_argument("name", choices=("tinystories", "ablations", "novels", "speed", "render", "transcript"))
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder that holds tinystories/ and books/")
-    parser.add_argument("--brain", type=Path, default=Path("brain"), metavar="DIR", help="brain that is spoken with (transcript, speed)")
+    parser.add_argument(
+        "--brain", type=Path, default=Path("brain"), metavar="DIR", help="brain that is spoken with (transcript, speed)"
+    )
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 to N-1 (default: 1)")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the text (default: as ingest.py)")
     parser.add_argument("--novel", default="the_time_machine", metavar="NAME", help="the novel that is not learned")

@@ -96,8 +96,8 @@ def calibrate_thresholds(
     Returns:
         The thresholds and the mean number of loops they give.
     """
-    full, most = losses[:, -1].mean(), losses.shape[1]
-    best = torch.full_like(gains[0], -torch.inf), float(most)
+    full, target = losses[:, -1].mean(), target_share * losses.shape[1]
+    best = torch.full_like(gains[0], -torch.inf), float(losses.shape[1])
     low, high = 0.0, float((losses - losses[:, -1:]).abs().max()) + 1.0
     for _ in range(BISECTIONS):
         price = (low + high) / 2
@@ -106,9 +106,10 @@ def calibrate_thresholds(
         cost, loops = losses.gather(1, halted[:, None]).mean() - full, float(halted.double().mean()) + 1.0
         if cost > max_cost:
             high = price
-            continue
-        best = min(best, (thresholds, loops), key=lambda found: found[1])
-        low, high = (low, price) if loops <= target_share * most else (price, high)
+        elif loops <= target:
+            best, high = (thresholds, loops), price
+        else:
+            best, low = (best if best[1] <= loops else (thresholds, loops)), price
     return best
 
 

@@ -112,9 +112,7 @@ def test_a_fresh_gate_expects_nothing_and_learns_to_tell_hard_words_from_easy_on
 # ------------------------------------------------------------------------------------------- the thresholds
 
 
-def cost_and_loops(
-    gains: torch.Tensor, losses: torch.Tensor, thresholds: torch.Tensor | float
-) -> tuple[float, float]:
+def cost_and_loops(gains: torch.Tensor, losses: torch.Tensor, thresholds: torch.Tensor | float) -> tuple[float, float]:
     halted = halting_loop(gains, thresholds)
     cost = losses.gather(1, halted[:, None]).mean() - losses[:, -1].mean()
     return float(cost), float(halted.float().mean()) + 1
