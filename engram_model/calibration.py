@@ -5,15 +5,16 @@ It must not know how the brain was trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from engram_model.corpus import WordIds
+from engram_model.episodes import SURPRISING
 from engram_model.mind import Mind, entropy_of
 from engram_model.pondering import calibrate_thresholds
 from engram_model.reading import Reading, predictions, read, target_log_probs
@@ -27,6 +28,7 @@ MOST_WORDS = 20_000
 STEPS = 200
 DECAY = 0.1
 BATCH = 1024
+CONVERSATION = 200
 RATE = 0.01
 
 
@@ -133,11 +135,10 @@ def _fit(
     gate.eval()
 
 
-def _examples(mind: Mind, reading: Reading) -> dict[str, Tensor]:
-    """What the gate needs of each word of a reading that remembers all it has read."""
+def _examples(mind: Mind, reading: Reading, remember: Bool[Tensor, " words"]) -> dict[str, Tensor]:
+    """What the gate needs of each word of a reading that remembers some of what it has read."""
     parts: list[dict[str, Tensor]] = []
-    everything = torch.ones(len(reading), dtype=torch.bool)
-    for rows, prediction in predictions(mind, reading, remember=everything):
+    for rows, prediction in predictions(mind, reading, remember=remember):
         found = prediction.recalled
         if found is None:
             continue
@@ -161,24 +162,46 @@ def _examples(mind: Mind, reading: Reading) -> dict[str, Tensor]:
                 "log_base": base.gather(1, target)[:, 0].clamp(min=1e-30).log(),
             }
         )
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
+    return _joined(parts)
 
 
 def fit_episode_gate(mind: Mind, texts: Sequence[WordIds], generator: torch.Generator) -> None:
     """Fit the weights and the share of recalled episodes by maximum likelihood on text read for the first time.
 
-    The texts are read twice: as they are, and with dialogues cut into exchanges, so that the gate learns both
-    what recall adds to the context and what it is worth without it.
+    The texts are read three times: as they are, with dialogues cut into exchanges, so that the gate learns both what
+    recall adds to the context and what it is worth without it, and as many short conversations of which only what
+    surprises is remembered, as in a chat. A gate that never saw a memory of a few episodes lets them talk too much.
     """
     chosen = first_words(texts, MOST_WORDS)
-    readings: list[Sequence[WordIds]] = [chosen]
-    if any(USER_ID in text for text in chosen):
-        readings.append(exchanges(chosen))
-    examples = [example for example in (_examples(mind, read(mind, part)) for part in readings) if example]
-    if not examples:
-        return
-    data = {name: torch.cat([example[name] for example in examples]) for name in examples[0]}
-    _fit(mind.episode_gate, data, lambda part: _gate_loss(mind.episode_gate, part, mind.vocabulary.vectors), generator)
+    pieces = exchanges(chosen)
+    examples = []
+    for whole in (chosen, pieces) if len(pieces) > len(chosen) else (chosen,):
+        reading = read(mind, whole)
+        examples.append(_examples(mind, reading, torch.ones(len(reading), dtype=torch.bool)))
+    for conversation in conversations(pieces):
+        reading = read(mind, conversation)
+        surprise = -target_log_probs(mind, reading)
+        examples.append(_examples(mind, reading, surprise >= SURPRISING * surprise.mean()))
+    data, vectors = _joined([example for example in examples if example]), mind.vocabulary.vectors
+    if data:
+        _fit(mind.episode_gate, data, lambda part: _gate_loss(mind.episode_gate, part, vectors), generator)
+
+
+def conversations(pieces: Sequence[WordIds]) -> Iterator[list[WordIds]]:
+    """Pieces of text in groups of about 200 words; a longer piece is cut."""
+    group: list[WordIds] = []
+    for piece in pieces:
+        for start in range(0, len(piece), CONVERSATION):
+            group.append(piece[start : start + CONVERSATION])
+            if sum(map(len, group)) >= CONVERSATION:
+                yield group
+                group = []
+    if group:
+        yield group
+
+
+def _joined(parts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 
 def _gate_loss(gate: EpisodeGate, data: dict[str, Tensor], vectors: Float[Tensor, "words dim"]) -> Float[Tensor, ""]:

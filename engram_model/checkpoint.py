@@ -21,7 +21,7 @@ import torch
 
 from engram_model.errors import BrainError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "engram.json"
 WEIGHTS = "engram_weights.pth"
 MEMORY_MODULE = "engram_memory_module.pth"

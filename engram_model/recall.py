@@ -19,7 +19,7 @@ RECALLED = 512
 LISTENED = 32
 SUFFIX = 4
 MATCH_BONUS = 0.1
-GATE_FEATURES = 11
+GATE_FEATURES = 10
 HIDDEN = 16
 EMPTY = -2.0
 
@@ -145,7 +145,6 @@ def gate_features(
         vectors: The vocabulary's unit vectors.
     """
     heard = min(LISTENED, weights.shape[1])
-    best = weights.argmax(dim=1, keepdim=True)
     near = recalled.similarity[:, :heard]
     present = near > EMPTY  # how many places are empty depends on the other moments asked about: not to be seen
     retrieved = (weights[:, :heard, None] * vectors[recalled.words[:, :heard]]).sum(1)
@@ -160,7 +159,6 @@ def gate_features(
             -(weights * weights.clamp(min=1e-9).log()).sum(1) / 4.0,
             background,
             (weights * base).sum(1).clamp(min=1e-6).log() / 4.0,
-            base.gather(1, best)[:, 0].clamp(min=1e-6).log() / 4.0,
             opened / 5.0,
             recalled.total.clamp(min=1).log() / 8.0,
         ),

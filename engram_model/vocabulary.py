@@ -14,6 +14,7 @@ from torch.nn.functional import normalize
 from engram_model.columns import WordColumns, count_columns, read_words, word_problems, word_rows
 from engram_model.errors import ConfigError
 from engram_model.growing import GrowingTensor
+from engram_model.meeting import drawn_towards, own_direction
 from engram_model.nearest import NearestRows
 from engram_model.rows import Rows, unit_vector
 from engram_model.stores import Store
@@ -196,20 +197,20 @@ class Vocabulary:
     def learn_from_contexts(self, word: str, states: Float[Tensor, "n dim"]) -> int:
         """Learn a word from the concept vectors that were predicted where it stood, and return its id.
 
-        A new word's vector is the unit mean of the n unit states. A known word with count c moves to the
-        direction of c v + sum of the states, and its count grows by n.
+        The n unit states pull its vector near their mean (`drawn_towards`) from its own direction, which a new
+        word takes from its spelling. A known word of count c moves as far as n outweighs c; its count grows by n.
 
         Raises:
             ConfigError: as `add`, and if there is no state or the word is a special.
         """
         if len(states) == 0:
             raise ConfigError(f"nothing to learn {word!r} from; use it at least once in a sentence")
-        total = normalize(states.detach().to(torch.float32), dim=-1).sum(dim=0)
+        mean = normalize(states.detach().to(torch.float32), dim=-1).sum(dim=0)
         if word not in self._ids:
-            return self.add(word, total, count=len(states))
+            return self.add(word, drawn_towards(mean, own_direction(word, self.dim)), count=len(states))
         word_id = self._changeable(word)
-        moved = self.vectors[word_id] * self.counts[word_id] + total
-        self.vectors[word_id] = unit_vector(moved, self.dim)
+        known = self.vectors[word_id]
+        known[:] = unit_vector(self.counts[word_id] * known + len(states) * drawn_towards(mean, known), self.dim)
         self.counts[word_id] += len(states)
         self._dirty.add(word_id)
         return word_id

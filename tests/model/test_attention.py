@@ -71,10 +71,10 @@ def test_turned_vectors_know_their_distance_only(first: int, second: int, shift:
 
 
 def test_another_distance_gives_another_product() -> None:
-    query, key = normal(1, 1, 1, 14), normal(1, 1, 1, 14, seed=3)
+    query, key = normal(1, 1, 1, 14), normal(1, 1, 1, 14, seed=2)
     turned = rotate(key.expand(1, 1, 5, 14), rotary_turns(0, 5, 14))
     products = (query * turned).sum(-1)[0, 0]
-    assert torch.cdist(products[:, None], products[:, None]).fill_diagonal_(9).min() > 0.01
+    assert torch.cdist(products[:, None], products[:, None]).fill_diagonal_(9).min() > 0.05
 
 
 def test_rotation_is_that_of_complex_numbers_and_keeps_the_norm() -> None:
@@ -84,7 +84,7 @@ def test_rotation_is_that_of_complex_numbers_and_keeps_the_norm() -> None:
     turn = torch.exp(1j * positions[:, None] * rates)
     expected = torch.complex(x[..., ::2].double(), x[..., 1::2].double()) * turn
     found = rotate(x, rotary_turns(0, len(positions), 2 * half))
-    torch.testing.assert_close(found, torch.view_as_real(expected).flatten(-2).float(), atol=2e-4, rtol=0.0)
+    torch.testing.assert_close(found, torch.view_as_real(expected).flatten(-2).float(), atol=1e-4, rtol=0.0)
     torch.testing.assert_close(rotary_turns(990, 10, 2 * half), rotary_turns(0, 1_000, 2 * half)[990:])
     torch.testing.assert_close(found.norm(dim=-1), x.norm(dim=-1))
     assert torch.equal(found[:, :, 0], x[:, :, 0])

@@ -14,8 +14,10 @@ from toys import LOOPS, WORDS, few, mind, seeded, some_texts, vocabulary
 
 from engram_model import calibration
 from engram_model.calibration import (
+    CONVERSATION,
     MAX_COST,
     calibrate,
+    conversations,
     exchanges,
     first_words,
     fit_episode_gate,
@@ -143,6 +145,25 @@ def test_episodes_are_believed_where_the_text_repeats_itself() -> None:
         found.append(without - remembering(who, texts))
         found.append(float(shares(who, texts, remember=True)[30:, 2].mean()))
     assert found[0] > 0.5 and found[0] > 2 * found[2] and found[1] > found[3]
+
+
+@given(texts=st.lists(st.lists(st.integers(4, 9), min_size=1, max_size=90), max_size=9))
+def test_conversations_are_short_and_lose_no_word(texts: list[list[int]]) -> None:
+    found = list(conversations([np.array(text) for text in texts]))
+    assert [int(word) for group in found for piece in group for word in piece] == [
+        word for text in texts for word in text
+    ]
+    sizes = [sum(map(len, group)) for group in found]
+    assert all(CONVERSATION <= size < 2 * CONVERSATION for size in sizes[:-1]) and max(sizes, default=0) < 400
+
+
+def test_a_memory_of_a_few_episodes_is_worth_something_since_short_conversations_were_read() -> None:
+    texts, who = some_texts([23] * 60, seed=8), fresh()
+    found = read(who, some_texts([31] * 10, seed=3))
+    few_moments = torch.arange(len(found)) % 40 == 7
+    without = -float(target_log_probs(who, found).mean())
+    fit_episode_gate(who, texts, seeded())
+    assert without + float(target_log_probs(who, found, remember=few_moments).mean()) > 0.03  # 0.003 with long ones
 
 
 def test_dialogues_are_also_read_exchange_by_exchange() -> None:

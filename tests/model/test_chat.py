@@ -66,7 +66,7 @@ def test_an_episode_that_tells_a_name_makes_it_likely(engram: Engram, name: str)
     others = [word for word in ("ada", "ben", "hugo") if word != name]
     before = {word: chance(engram, ASKED, word) for word in (name, *others)}
     remember(engram, ["<USER>", "my", "name", "is", name])
-    assert chance(engram, ASKED, name) > max(2 * before[name], before[name] + 0.1)
+    assert chance(engram, ASKED, name) > max(2 * before[name], before[name] + 0.2)
     assert all(chance(engram, ASKED, other) <= before[other] for other in others)
     off = chance(engram, ASKED, name, episodes=False)
     assert off == pytest.approx(before[name], abs=1e-6)

@@ -116,4 +116,4 @@ def test_a_hundred_thousand_rows_are_searched_fast() -> None:
     fast = best_milliseconds(lambda: rows.search(next(queries), 48))
     slow = best_milliseconds(lambda: (keys @ next(queries)).topk(48))
     print(f"100,000 x 96: search {fast:.2f} ms, rows side by side {slow:.2f} ms, load {os.getloadavg()[0]:.1f}")
-    assert fast < 0.8 * slow
+    assert fast < 0.7 * slow

@@ -170,7 +170,6 @@ def test_gate_features_are_what_their_names_say() -> None:
     for moment in (0, 2, 4):
         names, share = found.words[moment].tolist(), weights[moment]
         retrieved = sum((weight * vectors[word] for word, weight in zip(names, share, strict=True)), torch.zeros(DIM))
-        best = max(range(FOUND), key=share.__getitem__)
         near = [cosine for cosine in found.similarity[moment].tolist() if cosine > EMPTY]
         assert features[moment].tolist() == pytest.approx(
             [
@@ -182,7 +181,6 @@ def test_gate_features_are_what_their_names_say() -> None:
                 -sum(w * math.log(w) for w in share if w > 0) / 4,
                 background[moment],
                 math.log(sum(w * p for w, p in zip(share, base[moment].tolist(), strict=True))) / 4,
-                math.log(float(base[moment, best])) / 4,
                 float(torch.logit(EngramModule.gate(states[moment], retrieved))) / 5,
                 math.log(int(found.total[moment])) / 8,
             ],

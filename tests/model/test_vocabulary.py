@@ -179,19 +179,35 @@ def test_a_definition_that_tells_nothing_is_refused(definition: list[str]) -> No
 
 
 @given(first=st.integers(1, 5), second=st.integers(1, 5), seed=st.integers(0, 20))
-def test_a_word_learned_from_contexts_is_the_mean_of_the_states(first: int, second: int, seed: int) -> None:
+def test_a_word_learned_from_contexts_is_drawn_towards_the_mean_of_the_states(
+    first: int, second: int, seed: int
+) -> None:
     vocabulary = some_vocabulary()
     states = torch.randn(first + second, DIM, generator=seeded(seed))
+    early, late = (normalize(normalize(part, dim=-1).sum(0), dim=0) for part in (states[:first], states[first:]))
     word_id = vocabulary.learn_from_contexts("zorp", states[:first])
-    units = [state / state.norm() for state in states]
-    mean = sum(units[:first], torch.zeros(DIM))
-    expected = mean / mean.norm()
-    assert torch.allclose(vocabulary.vectors[word_id], expected, atol=1e-5)
+    before = vocabulary.vectors[word_id].clone()
+    assert float(before @ early) == pytest.approx(0.5, abs=1e-5)
     assert vocabulary.learn_from_contexts("zorp", states[first:]) == word_id
-    moved = first * expected + sum(units[first:], torch.zeros(DIM))
-    assert torch.allclose(vocabulary.vectors[word_id], moved / moved.norm(), atol=1e-4)
+    across = normalize(before - (before @ late) * late, dim=0)
+    moved = first * before + second * (0.5 * late + math.sqrt(0.75) * across)
+    assert torch.allclose(vocabulary.vectors[word_id], normalize(moved, dim=0), atol=1e-4)
     assert int(vocabulary.counts[word_id]) == first + second
     assert vocabulary.verify() == []
+
+
+def test_words_met_in_one_place_are_two_words_and_the_same_in_every_run() -> None:
+    vocabulary, again = some_vocabulary(), some_vocabulary()
+    state = torch.randn(1, DIM, generator=seeded(3))
+    zorp, wixel = (vocabulary.learn_from_contexts(word, state) for word in ("zorp", "wixel"))
+    assert float(vocabulary.vectors[zorp] @ vocabulary.vectors[wixel]) < 0.9
+    same = again.learn_from_contexts("wixel", state)
+    assert torch.equal(again.vectors[same], vocabulary.vectors[wixel])
+    for _ in range(50):
+        vocabulary.learn_from_contexts("zorp", state)
+    assert float(vocabulary.vectors[vocabulary.id_of("zorp")] @ normalize(state[0], dim=0)) == pytest.approx(
+        0.5, abs=1e-3
+    )
 
 
 def test_learning_from_nothing_or_for_a_marker_is_refused() -> None:
