@@ -54,7 +54,7 @@ def tiny_brain_dir(tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) ->
     shape = BrainConfig(
         embed_dim=28, n_layers=3, n_heads=2, context_size=17, max_ponder=3, ngram_table_size=499, ngram_dim=13
     )
-    training = TrainingConfig(epochs=12, batch_words=256, row_words=64, warmup_steps=5, held_out=0.2)
+    training = TrainingConfig(epochs=16, batch_words=256, row_words=64, warmup_steps=5, held_out=0.2)
     directory = tmp_path_factory.mktemp("tiny") / "brain"
     brain = Engram.train([tiny_text], shape, training)
     brain.save(directory)

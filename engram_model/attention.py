@@ -120,8 +120,7 @@ class Block(nn.Module):
         # Queries and keys are RMS-normed, sqrt(head_dim) long, and the scale is 2 / sqrt(head_dim), so that a head
         # can attend sharply (logits up to 2 sqrt(head_dim)). Unit vectors and this scale are the same.
         self.scale = 2.0 * (dim // heads) ** 0.5
-        self.query = nn.Linear(dim, dim, bias=False)
-        self.key = nn.Linear(dim, dim, bias=False)
+        self.seek = nn.Parameter(torch.empty(2, dim, dim).uniform_(-(dim**-0.5), dim**-0.5))  # queries, keys
         self.value = nn.Linear(dim, dim, bias=False)
         self.mix = nn.Linear(dim, dim, bias=False)
         self.expand = nn.Linear(dim, 4 * dim, bias=False)
@@ -129,40 +128,44 @@ class Block(nn.Module):
         for layer in (self.mix, self.contract):
             nn.init.zeros_(layer.weight)
 
-    def _heads(self, x: Float[Tensor, "batch time dim"]) -> Float[Tensor, "batch time heads head_dim"]:
-        return x.view(*x.shape[:2], self.heads, -1)
-
     def _look(self, x: Float[Tensor, "batch time dim"], weight: Tensor, turns: Tensor) -> Tensor:
-        """Queries or keys. No pre-norm: its factor, one for each word, cancels in their own normalisation."""
-        return rotate(unit(self._heads(F.linear(x, weight))).transpose(1, 2), turns)
+        """Queries, keys or both. No pre-norm: its factor, one for each word, cancels in their own normalisation."""
+        found = F.linear(x, weight).view(*x.shape[:2], -1, x.shape[2] // self.heads)
+        return rotate(unit(found).transpose(1, 2), turns)
+
+    def query(
+        self, x: Float[Tensor, "batch time dim"], turns: Complex[Tensor, "time half"]
+    ) -> Float[Tensor, "batch heads time head_dim"]:
+        """What words look for, turned to their positions."""
+        return self._look(x, self.seek[0], turns)
 
     def remember(
         self, x: Float[Tensor, "batch time dim"], turns: Complex[Tensor, "time half"]
-    ) -> tuple[Float[Tensor, "batch heads time head_dim"], Float[Tensor, "batch heads time head_dim"]]:
-        """The keys (turned to their positions) and values by which later words find these."""
-        values = self._heads(F.linear(rms_norm(x), self.value.weight)).transpose(1, 2)
-        return self._look(x, self.key.weight, turns), values
+    ) -> tuple[Float[Tensor, "batch heads time head_dim"], ...]:
+        """Queries as `query`, and the keys (turned to their positions) and values by which later words find these."""
+        queries, keys = self._look(x, self.seek.flatten(0, 1), turns).chunk(2, dim=1)
+        values = F.linear(rms_norm(x), self.value.weight).view(*x.shape[:2], self.heads, -1).transpose(1, 2)
+        return queries, keys, values
 
     def forward(
         self,
         x: Float[Tensor, "batch time dim"],
+        queries: Float[Tensor, "batch heads time head_dim"],
         keys: Float[Tensor, "batch heads seen head_dim"],
         values: Float[Tensor, "batch heads seen head_dim"],
-        turns: Complex[Tensor, "time half"],
         mask: Float[Tensor, "batch 1 time seen"] | None,
     ) -> Float[Tensor, "batch time dim"]:
         """One update of the residual stream.
 
         Args:
             x: The stream at the words that think now.
+            queries: What they look for.
             keys: Turned keys of every word they may look at.
             values: The values beside those keys.
-            turns: Rotary code of the positions of x.
             mask: 0 where a word may look, -inf elsewhere; None lets it look everywhere (one word after its cache).
         """
         # Weights are used by functions: calling a small module costs as much as its product.
-        query = self._look(x, self.query.weight, turns)
-        seen = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=self.scale)
+        seen = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=self.scale)
         x = x + self.dropout(F.linear(seen.transpose(1, 2).flatten(2), self.mix.weight))
         hidden = F.relu(F.linear(rms_norm(x), self.expand.weight))
         return x + self.dropout(F.linear(hidden * hidden, self.contract.weight))

@@ -70,25 +70,25 @@ class Cache:
     values: dict[int, Tensor] = field(default_factory=dict)
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append the keys and values of new words; returns all that these may look at."""
+        """Append the keys and values of new words; returns all that any of these may look at."""
         if layer in self.keys:
             keys = torch.cat((self.keys[layer], keys), dim=2)
             values = torch.cat((self.values[layer], values), dim=2)
-        self.keys[layer], self.values[layer] = keys[:, :, -self.window :], values[:, :, -self.window :]
+        kept = self.window - 1  # a word looks at itself and at so many before it
+        self.keys[layer], self.values[layer] = keys[:, :, -kept:], values[:, :, -kept:]
         return keys, values
 
+    def phrases(self, ids: Int[Tensor, "1 time"]) -> Int[Tensor, "1 time 3"]:
+        """`last_three` of new words, which go on where the words already read ended."""
+        return torch.cat((torch.tensor([self.tail]), ids), dim=1).unfold(1, 3, 1)
 
-def last_three(
-    ids: Int[Tensor, "batch time"], segments: Int[Tensor, "batch time"], tail: list[int] | None = None
-) -> Int[Tensor, "batch time 3"]:
+
+def last_three(ids: Int[Tensor, "batch time"], segments: Int[Tensor, "batch time"]) -> Int[Tensor, "batch time 3"]:
     """The phrase of three words that ends at each place, latest last; before a text's first word stands <END>."""
     places = [ids]
     for back in (1, 2):
         earlier = torch.full_like(ids, END_ID)
         earlier[:, back:] = torch.where(segments[:, back:] == segments[:, :-back], ids[:, :-back], END_ID)
-        if tail is not None:
-            known = torch.tensor(tail[-back:], dtype=ids.dtype)[: ids.shape[1]]
-            earlier[:, : len(known)] = known
         places.append(earlier)
     return torch.stack(places[::-1], dim=-1)
 
@@ -157,7 +157,7 @@ class Brain(nn.Module):
         x = self._first_pass(0, x, turns, mask, cache)[0]
         gate = x.new_zeros(ids.shape)
         if self.memory is not None and ngram:
-            added, gate = self.memory(x, last_three(ids, segments, cache.tail if cache else None))
+            added, gate = self.memory(x, cache.phrases(ids) if cache else last_three(ids, segments))
             x = x + added
         output = self._ponder(x, turns, mask, loops, gate, cache)
         if cache is not None:
@@ -175,9 +175,8 @@ class Brain(nn.Module):
         window = self.config.context_size
         if cache is None:
             return _additive(causal_mask(segments, window))
-        seen = min(cache.words, cache.window)
-        time = segments.shape[1]
-        if time == 1 and seen < window:
+        seen, time = min(cache.words, window - 1), segments.shape[1]
+        if time == 1:
             return None
         distance = torch.arange(time)[:, None] + seen - torch.arange(seen + time)[None, :]
         return _additive(((distance >= 0) & (distance < window))[None, None])
@@ -186,10 +185,10 @@ class Brain(nn.Module):
         self, layer: int, x: Tensor, turns: Tensor, mask: Tensor | None, cache: Cache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         block = cast(Block, self.blocks[layer])
-        keys, values = block.remember(x, turns)
+        queries, keys, values = block.remember(x, turns)
         if cache is not None:
             keys, values = cache.extend(layer, keys, values)
-        return block(x, keys, values, turns, mask), keys, values
+        return block(x, queries, keys, values, mask), keys, values
 
     def _ponder(
         self,
@@ -201,7 +200,7 @@ class Brain(nn.Module):
         cache: Cache | None,
     ) -> BrainOutput:
         most = self.config.max_ponder if loops is None else min(loops, self.config.max_ponder)
-        taken = torch.full(x.shape[:2], most)
+        taken = torch.full(x.shape[:2], most if loops else 1)
         running = torch.ones(x.shape[:2], dtype=torch.bool)
         states, gains, seen = [], [], {}
         for loop in range(most):
@@ -210,14 +209,14 @@ class Brain(nn.Module):
                 if loop == 0:
                     x, *seen[layer] = self._first_pass(layer, x, turns, mask, cache)
                 else:
-                    x = self.blocks[layer](x, *seen[layer], turns, mask)
+                    block = cast(Block, self.blocks[layer])
+                    x = block(x, block.query(x, turns), *seen[layer], mask)
             states.append(self._leave(x, loop))
             if loop + 1 < self.config.max_ponder:
                 gains.append(self.halt(x, loop + 1))
             if loops is None and loop + 1 < most:
-                stops = running & ~self.halt.goes_on(gains[-1], loop + 1)
-                taken[stops] = loop + 1
-                running &= ~stops
+                running &= self.halt.goes_on(gains[-1], loop + 1)
+                taken += running
                 if not running.any():
                     break
         return BrainOutput(tuple(states), tuple(gains), taken, gate)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,7 +17,7 @@ from torch import Tensor
 from engram_model.brain import BrainOutput, Cache, concept
 from engram_model.config import GenerationConfig
 from engram_model.episodes import EpisodicMemory
-from engram_model.mind import Mind, Prediction, phrase_view, predict
+from engram_model.mind import SOURCES, Mind, Prediction, phrase_view, predict
 from engram_model.nearest import highest
 from engram_model.recall import SUFFIX, Trust, recall_one
 from engram_model.text import END_ID, SPECIALS, UNK_ID
@@ -148,6 +149,7 @@ class Reader:
         came = None if heard is None else torch.tensor([heard])
         return predict(self.mind, state, phrases, recalled, self.trust, came)
 
+    @torch.no_grad()
     def think(self, word: int, prediction: Prediction | None = None) -> Thought:
         """What was thought of `word` before it was taken in."""
         prediction = prediction or self.predict()
@@ -165,7 +167,7 @@ class Reader:
             surprise=-math.log(max(probability, 1e-30)),
             loops=int(self._output.loops[0, -1]),
             gate=float(self._output.gate[0, -1]),
-            shares=dict(zip(("brain", "phrase", "episode"), prediction.shares[0].tolist(), strict=True)),
+            shares=dict(zip(SOURCES, prediction.shares[0].tolist(), strict=True)),
             credit=prediction.credit(0, word),
             recalled=self._recalled(prediction),
             nearest=tuple(zip(vocabulary.decode(near), cosines.tolist(), strict=True)),
@@ -176,16 +178,11 @@ class Reader:
         if prediction.recalled is None or prediction.weights is None or self.memory is None:
             return ()
         found = prediction.recalled
-        order = prediction.weights[0].topk(min(CANDIDATES, prediction.weights.shape[1])).indices.tolist()
+        weights, order = prediction.weights[0].topk(min(CANDIDATES, prediction.weights.shape[1]))
+        columns = [column[0, order].tolist() for column in (found.rows, found.words, found.similarity, found.matched)]
         return tuple(
-            RecalledEpisode(
-                self.memory.id_at(int(found.rows[0, place])),
-                self.mind.vocabulary.decode([int(found.words[0, place])])[0],
-                float(prediction.weights[0, place]),
-                float(found.similarity[0, place]),
-                int(found.matched[0, place]),
-            )
-            for place in order
+            RecalledEpisode(self.memory.id_at(row), self.mind.vocabulary.decode([word])[0], weight, near, matched)
+            for weight, row, word, near, matched in zip(weights.tolist(), *columns, strict=True)
         )
 
 
@@ -195,14 +192,14 @@ def draw(probs: Float[Tensor, " words"], config: GenerationConfig, generator: to
     <UNK> and the speakers' marks are never spoken, whatever their probability.
     """
     probs = probs.clone()
-    probs[[UNK_ID, *range(END_ID + 1, len(SPECIALS))]] = 0.0
+    probs[UNK_ID] = 0.0
+    probs[END_ID + 1 : len(SPECIALS)] = 0.0
     count = min(config.top_k, len(probs)) if config.top_k else len(probs)
     values, best = highest(probs, count)
-    # Against the best word's logarithm, in double precision: no temperature above zero overflows to NaN.
-    logs = values.double().log()
-    scaled = ((logs - logs[0]) / config.temperature).masked_fill(values <= 0, -math.inf).softmax(-1)
-    total = scaled.cumsum(-1)
-    place = int(torch.searchsorted(total, torch.rand((), generator=generator) * total[-1], right=True))
+    # Against the best word, in double precision: no temperature above zero overflows.
+    relative = values.numpy().astype(np.float64) / float(values[0])
+    total = np.where(relative > 0, relative ** (1.0 / config.temperature), 0.0).cumsum()
+    place = int(total.searchsorted(float(torch.rand((), generator=generator)) * total[-1], side="right"))
     return int(best[min(place, count - 1)])
 
 

@@ -74,20 +74,16 @@ class Prediction:
 
         log p_brain(w) - b(w) = s <c, v(w)> + a constant, so the cosines need not be taken again.
         """
-        closeness = (self.brain_probs[moment].log() - resting)[len(SPECIALS) :]
-        closeness[self.brain_probs[moment, len(SPECIALS) :] == 0] = -math.inf
+        closeness = (self.brain_probs[moment].log() - resting)[len(SPECIALS) :].nan_to_num(nan=-math.inf)
         return highest(closeness, count)[1] + len(SPECIALS)
 
     def credit(self, moment: int, word: int) -> dict[str, float]:
         """Who spoke: the posterior share of each source in one word, share * p_source(word) / p(word)."""
-        said = {"brain": float(self.shares[moment, 0] * self.brain_probs[moment, word])}
-        said["phrase"] = said["episode"] = 0.0
-        if self.phrase_probs is not None:
-            said["phrase"] = float(self.shares[moment, 1] * self.phrase_probs[moment, word])
-        if self.episode_probs is not None:
-            said["episode"] = float(self.shares[moment, 2] * self.episode_probs[moment, word])
-        total = sum(said.values()) or 1.0
-        return {source: value / total for source, value in said.items()}
+        sources = (self.brain_probs, self.phrase_probs, self.episode_probs)
+        probs = [0.0 if source is None else float(source[moment, word]) for source in sources]
+        said = [share * prob for share, prob in zip(self.shares[moment].tolist(), probs, strict=True)]
+        total = sum(said) or 1.0
+        return {source: part / total for source, part in zip(SOURCES, said, strict=True)}
 
 
 def phrase_view(
@@ -103,8 +99,7 @@ def phrase_view(
     features = np.empty((len(contexts), PHRASE_FEATURES), dtype=np.float32)
     for row, words in enumerate(contexts):
         context = [word if word < mind.phrases.vocab_size else UNK_ID for word in words]
-        probs[row] = mind.phrases.distribution(context, vocab_size=size)
-        features[row] = mind.phrases.features(context)
+        probs[row], features[row] = mind.phrases.after(context, vocab_size=size)
     return torch.from_numpy(probs), torch.from_numpy(features)
 
 
@@ -135,14 +130,12 @@ def predict(
     """
     vectors, resting = mind.vocabulary.vectors, mind.vocabulary.resting
     brain_probs = word_logits(concept(states), mind.brain.scale, vectors, resting).softmax(-1)
-    shares = torch.zeros(len(states), len(SOURCES))
-    shares[:, 0] = 1.0
-    base, phrase_probs = brain_probs, None
+    base, phrase_probs, phrase_share = brain_probs, None, states.new_zeros(len(states))
     if phrases is not None:
         phrase_probs = _without_removed(phrases[0], resting)
-        share = torch.sigmoid(mind.phrase_gate(states, phrases[1]))
-        base = torch.lerp(brain_probs, phrase_probs, share[:, None])
-        shares[:, 0], shares[:, 1] = 1.0 - share, share
+        phrase_share = torch.sigmoid(mind.phrase_gate(states, phrases[1]))
+        base = torch.lerp(brain_probs, phrase_probs, phrase_share[:, None])
+    shares = torch.stack((1.0 - phrase_share, phrase_share, torch.zeros_like(phrase_share)), dim=1)
     if recalled is None or recalled.words.shape[1] == 0:
         return Prediction(base, shares, brain_probs, phrase_probs, None, None, None)
     weights, background = mind.episode_gate.weights(recalled)
@@ -150,26 +143,25 @@ def predict(
     entropy = entropy_of(base)
     at_recalled = base.gather(1, recalled.words)
     features = gate_features(recalled, weights, background, at_recalled, entropy, states, vectors)
-    logit = mind.episode_gate.share_logit(features)
-    if trust is not None:
-        known = recalled.total > 0
-        followed = None if heard is None else heard[known]
-        logit[known] += _trusted(trust, logit[known], base[known], remembered[known], followed)
-    share = torch.sigmoid(logit) * (recalled.total > 0)
-    probs = torch.lerp(base, remembered, share[:, None])
-    shares = torch.cat((shares[:, :2] * (1.0 - share[:, None]), share[:, None]), dim=1)
+    logit, known = mind.episode_gate.share_logit(features), recalled.total > 0
+    if trust is not None and heard is None:
+        logit += trust.level
+    elif trust is not None and heard is not None:
+        logit[known] += _followed(trust, logit[known], base[known], remembered[known], heard[known])
+    share = (torch.sigmoid(logit) * known)[:, None]
+    probs = torch.lerp(base, remembered, share)
+    shares = shares.lerp(torch.tensor((0.0, 0.0, 1.0)), share)
     return Prediction(probs, shares, brain_probs, phrase_probs, remembered, recalled, weights)
 
 
-def _trusted(
+def _followed(
     trust: Trust,
     logit: Float[Tensor, " moments"],
     base: Float[Tensor, "moments words"],
     remembered: Float[Tensor, "moments words"],
-    heard: Int[Tensor, " moments"] | None,
+    heard: Int[Tensor, " moments"],
 ) -> Float[Tensor, " moments"]:
-    if heard is None:
-        return torch.full_like(logit, trust.level)
+    """The trust before each word, which follows the words one by one."""
     columns = (logit, remembered.gather(1, heard[:, None])[:, 0], base.gather(1, heard[:, None])[:, 0])
     return torch.tensor([trust.follow(*word) for word in zip(*(c.tolist() for c in columns), strict=True)])
 

@@ -33,12 +33,12 @@ def orthogonalize(matrices: Float[Tensor, "count rows cols"]) -> Float[Tensor, "
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised by Newton-Schulz, with decoupled weight decay; for 2-D parameters only.
+    """Momentum, orthogonalised by Newton-Schulz, with decoupled weight decay; for matrices and stacks of matrices.
 
     update = lr * sqrt(max(1, rows / cols)) * orthogonalize(g + momentum * m), m = momentum * m + (1 - momentum) * g.
 
     Args:
-        params: Matrices.
+        params: Matrices, or stacks of them.
         lr: Learning rate; the spectral norm of each step is about this.
         momentum: Decay of the running mean of gradients (Nesterov form).
         weight_decay: Decoupled; a step shrinks each matrix by lr * weight_decay.
@@ -54,20 +54,21 @@ class Muon(torch.optim.Optimizer):
         """One update of every matrix that has a gradient; matrices of one shape go through together."""
         for group in self.param_groups:
             by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
-            for matrix in group["params"]:
-                if matrix.grad is not None:
-                    by_shape[matrix.shape].append(matrix)
-            for shape, matrices in by_shape.items():
-                self._step_together(matrices, shape, group)
+            for stack in group["params"]:
+                if stack.grad is not None:
+                    by_shape[stack.shape[-2:]].append(stack)
+            for shape, stacks in by_shape.items():
+                self._step_together(stacks, shape, group)
 
-    def _step_together(self, matrices: list[nn.Parameter], shape: torch.Size, group: dict) -> None:
+    def _step_together(self, stacks: list[nn.Parameter], shape: torch.Size, group: dict) -> None:
         momentum = group["momentum"]
         updates = []
-        for matrix in matrices:
-            assert matrix.grad is not None
-            mean = self.state[matrix].setdefault("momentum", torch.zeros_like(matrix))
-            mean.lerp_(matrix.grad, 1.0 - momentum)
-            updates.append(matrix.grad.lerp(mean, momentum))
+        for stack in stacks:
+            assert stack.grad is not None
+            mean = self.state[stack].setdefault("momentum", torch.zeros_like(stack))
+            mean.lerp_(stack.grad, 1.0 - momentum)
+            updates.append(stack.grad.lerp(mean, momentum).view(-1, *shape))
         rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-        for matrix, update in zip(matrices, orthogonalize(torch.stack(updates)), strict=True):
-            matrix.mul_(1.0 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)
+        orthogonal = orthogonalize(torch.cat(updates)).split([len(update) for update in updates])
+        for stack, update in zip(stacks, orthogonal, strict=True):
+            stack.mul_(1.0 - group["lr"] * group["weight_decay"]).add_(update.view_as(stack), alpha=-rate)

@@ -12,7 +12,7 @@ from torch import Tensor
 from engram_model.errors import ConfigError
 
 BLOCK = 32
-LONG = 4_096
+LONG = 16_384
 
 
 def highest(scores: Float[Tensor, " n"], k: int) -> tuple[Float[Tensor, " found"], Int[Tensor, " found"]]:

@@ -5,20 +5,17 @@ It must not know where in the brain it sits, nor anything of counts or probabili
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engram_model.attention import rms_norm
+from engram_model.attention import unit
 
 # Odd 64-bit constants of the multiply-xor hash, one for each place in the phrase. They are part of the file format.
-_MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
-_FINAL = 0xD6E8FEB86659FD93
-
-
-def _signed(constant: int) -> int:
-    return constant - (1 << 64) if constant >= 1 << 63 else constant
+_MIX = np.array((0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9), dtype=np.uint64).view(np.int64)
+_FINAL = np.array(0xD6E8FEB86659FD93, dtype=np.uint64).view(np.int64)
 
 
 def hash_phrases(phrases: Int[Tensor, "*batch length"], slots: int) -> Int[Tensor, "*batch"]:
@@ -27,12 +24,13 @@ def hash_phrases(phrases: Int[Tensor, "*batch length"], slots: int) -> Int[Tenso
     Collisions follow the law of a random function, 1 - exp(-n/m) of m slots filled by n phrases; the naive
     31 a xor b fills far fewer because word ids are small.
     """
-    mixed = torch.zeros_like(phrases[..., 0])
-    for place in range(phrases.shape[-1]):
-        mixed = mixed ^ ((phrases[..., place] + 1) * _signed(_MIX[place]))
-        mixed = (mixed ^ (mixed >> 29)) * _signed(_FINAL)
-    mixed = mixed ^ (mixed >> 32)
-    return torch.remainder(mixed, slots)
+    words = phrases.numpy() + 1  # NumPy spends a fifth of PyTorch's time on a few numbers
+    mixed = np.zeros_like(words[..., 0])
+    with np.errstate(over="ignore"):
+        for place in range(words.shape[-1]):
+            mixed = mixed ^ (words[..., place] * _MIX[place])
+            mixed = (mixed ^ (mixed >> 29)) * _FINAL
+    return torch.from_numpy(np.asarray(np.remainder(mixed ^ (mixed >> 32), slots)))
 
 
 class EngramModule(nn.Module):
@@ -86,7 +84,12 @@ class EngramModule(nn.Module):
     @staticmethod
     def gate(hidden: Float[Tensor, "*batch dim"], key: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
         """sigmoid(<rms(h), rms(k)> / sqrt(dim)), from sigmoid(-sqrt(dim)) to sigmoid(sqrt(dim))."""
-        return torch.sigmoid((rms_norm(hidden) * rms_norm(key)).sum(-1) / hidden.shape[-1] ** 0.5)
+        return torch.sigmoid(EngramModule.gate_logit(hidden, key))
+
+    @staticmethod
+    def gate_logit(hidden: Float[Tensor, "*batch dim"], key: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
+        """<rms(h), rms(k)> / sqrt(dim), from -sqrt(dim) to sqrt(dim)."""
+        return (unit(hidden) * unit(key)).sum(-1) * hidden.shape[-1] ** 0.5
 
     def _look_up(self, table: nn.Embedding, slots: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time row"]:
         rows = F.embedding(slots, table.weight)

@@ -195,6 +195,13 @@ class PhraseCounts:
         """exp of the mean negative log-likelihood of all words of some texts, closing <END>s among them."""
         return float(np.exp(-np.log(self.score_texts(texts, vocab_size).probs).mean()))
 
+    def after(
+        self, context: Sequence[int] | np.ndarray, vocab_size: int | None = None
+    ) -> tuple[Float[np.ndarray, " vocab"], Float[np.ndarray, " features"]]:
+        """`distribution` and `features` after a context."""
+        places = self._contexts(context)
+        return self._distribution(places, self._size(vocab_size)), self._features(places)
+
     def distribution(
         self, context: Sequence[int] | np.ndarray, vocab_size: int | None = None
     ) -> Float[np.ndarray, " vocab"]:
@@ -204,9 +211,15 @@ class PhraseCounts:
             context: The words of the text so far. The last order-1 count; fewer are taken for the whole text.
             vocab_size: Number of words there are by now; words added since the fit share in p_0.
         """
-        size = self._size(vocab_size)
+        return self._distribution(self._contexts(context), self._size(vocab_size))
+
+    def features(self, context: Sequence[int] | np.ndarray) -> Float[np.ndarray, " features"]:
+        """Features of the word after a context (see `PhraseScores`); `context` as for `distribution`."""
+        return self._features(self._contexts(context))
+
+    def _distribution(self, places: Sequence[int], size: int) -> Float[np.ndarray, " vocab"]:
         left, shares = 1.0, []
-        for level, place in zip(self._levels[:0:-1], self._contexts(context)[::-1], strict=True):
+        for level, place in zip(self._levels[:0:-1], places[::-1], strict=True):
             followers, kept, freed = level.spread(place)
             shares.append((followers, left * kept))
             left *= freed
@@ -216,9 +229,8 @@ class PhraseCounts:
             probs[followers] += share
         return probs
 
-    def features(self, context: Sequence[int] | np.ndarray) -> Float[np.ndarray, " features"]:
-        """Features of the word after a context (see `PhraseScores`); `context` as for `distribution`."""
-        pairs = zip(self._levels[1:], self._contexts(context), strict=True)
+    def _features(self, places: Sequence[int]) -> Float[np.ndarray, " features"]:
+        pairs = zip(self._levels[1:], places, strict=True)
         counts = [count for level, place in pairs for count in (level.uses[place], level.followers[place])]
         return np.log1p(counts).astype(np.float32)
 

@@ -22,6 +22,8 @@ MATCH_BONUS = 0.1
 GATE_FEATURES = 10
 HIDDEN = 16
 EMPTY = -2.0
+FEATURE_SCALES = torch.tensor((1.0, 1.0, 0.25, 0.25, 0.25, 0.25, 1.0, 0.25, 0.2, 0.125))
+"""Bring what the gate of the episodes sees to about the same size."""
 
 
 @dataclass(frozen=True)
@@ -144,26 +146,24 @@ def gate_features(
         state: The brain's state.
         vectors: The vocabulary's unit vectors.
     """
-    heard = min(LISTENED, weights.shape[1])
-    near = recalled.similarity[:, :heard]
-    present = near > EMPTY  # how many places are empty depends on the other moments asked about: not to be seen
-    retrieved = (weights[:, :heard, None] * vectors[recalled.words[:, :heard]]).sum(1)
-    opened = torch.logit(EngramModule.gate(state, retrieved), eps=1e-6)
-    return torch.stack(
-        (
-            recalled.similarity[:, 0],
-            (near * present).sum(1) / present.sum(1).clamp(min=1),
-            recalled.matched.amax(1) / SUFFIX,
-            (weights * recalled.matched).sum(1) / SUFFIX,
-            base_entropy / 4.0,
-            -(weights * weights.clamp(min=1e-9).log()).sum(1) / 4.0,
-            background,
-            (weights * base).sum(1).clamp(min=1e-6).log() / 4.0,
-            opened / 5.0,
-            recalled.total.clamp(min=1).log() / 8.0,
-        ),
-        dim=-1,
+    matched = recalled.matched.float()
+    near = weights[:, None, :LISTENED] @ vectors[recalled.words[:, :LISTENED]]
+    log_weights = weights.clamp(min=1e-9).log()
+    weighted = torch.stack((recalled.similarity, matched, log_weights, base), dim=1) @ weights[:, :, None]
+    similarity, phrase, certainty, agreement = weighted[:, :, 0].unbind(1)
+    features = (
+        recalled.similarity[:, 0],
+        similarity,
+        matched.amax(1),
+        phrase,
+        base_entropy,
+        certainty,
+        background,
+        agreement.clamp(min=1e-6).log(),
+        EngramModule.gate_logit(state, near[:, 0]),
+        recalled.total.clamp(min=1).log(),
     )
+    return torch.stack(features, dim=-1) * FEATURE_SCALES
 
 
 def causal_recall(
@@ -216,8 +216,8 @@ def recall_one(memory: EpisodicMemory, state: Float[Tensor, " dim"], suffix: lis
     """What comes to mind at one moment: the nearest episodes and those that share its last two words or more."""
     similarity, rows = memory.search(state, RECALLED)
     sharing = memory.endings.sharing(suffix)
-    sharing = sharing[~torch.isin(sharing, rows)]
     if len(sharing):
+        sharing = sharing[~torch.isin(sharing, rows)]
         rows = torch.cat((rows, sharing))
         similarity = torch.cat((similarity, memory.keys[sharing] @ state))
     matched = matched_words(memory.suffixes[rows], torch.tensor(suffix))

@@ -80,7 +80,7 @@ def rate_factor(step: int, total: int, warmup: int) -> float:
 
 def build_optimizers(learner: Learner, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks, AdamW without decay for tables, gates, gains, biases and scale."""
-    matrices = [p for p in learner.brain.blocks.parameters() if p.ndim == 2]
+    matrices = list(learner.brain.blocks.parameters())
     chosen = {id(p) for p in matrices}
     scale = learner.brain.log_scale
     rest = [p for p in learner.parameters() if id(p) not in chosen and p is not scale]

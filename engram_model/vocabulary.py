@@ -120,7 +120,7 @@ class Vocabulary:
 
     def decode(self, ids: Iterable[int] | Int[Tensor, " words"]) -> list[str]:
         """Return the words of ids, <UNK> for a removed slot; ConfigError if an id lies outside the table."""
-        wanted = [int(word_id) for word_id in ids]
+        wanted = ids.tolist() if isinstance(ids, Tensor) else list(map(int, ids))
         if not all(0 <= word_id < len(self) for word_id in wanted):
             raise ConfigError(f"word ids must be 0 to {len(self) - 1}, got {wanted}")
         return [self.words[word_id] or UNK for word_id in wanted]

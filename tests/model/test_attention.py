@@ -30,7 +30,7 @@ def block(share: float = 0.0) -> Block:
 def run(layer: Block, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """The block over a whole row, every word seeing the places where the mask is 0."""
     turns = rotary_turns(0, x.shape[1], HEAD_DIM)
-    result: torch.Tensor = layer(x, *layer.remember(x, turns), turns, mask)
+    result: torch.Tensor = layer(x, *layer.remember(x, turns), mask)
     return result
 
 
@@ -141,6 +141,7 @@ def test_a_block_is_its_formula() -> None:
     x, layer = normal(BATCH, TIME, DIM), woken(block())
     mask = causal_mask(torch.zeros(BATCH, TIME, dtype=torch.int64), WINDOW)
     weights = {name: value.double() for name, value in layer.named_parameters()}
+    weights["query.weight"], weights["key.weight"] = weights["seek"]
 
     def norm(y: torch.Tensor) -> torch.Tensor:
         return y / y.square().mean(-1, keepdim=True).sqrt()

@@ -185,21 +185,23 @@ def test_the_scale_stays_within_its_bound() -> None:
 
 
 @few
-@given(st.lists(st.lists(st.integers(0, 2), min_size=7, max_size=7), min_size=1, max_size=2), st.booleans())
-def test_last_three_is_a_naive_loop(segments: list[list[int]], continued: bool) -> None:
+@given(st.lists(st.lists(st.integers(0, 2), min_size=7, max_size=7), min_size=1, max_size=2))
+def test_last_three_is_a_naive_loop(segments: list[list[int]]) -> None:
     ids = word_ids(len(segments), 7)
-    texts = [[0] * 7] * len(segments) if continued else segments  # a conversation is one text
-    tail = [5, 6] if continued else None
-    found = last_three(ids, torch.tensor(texts), tail).tolist()
-    for row, numbers in enumerate(texts):
+    found = last_three(ids, torch.tensor(segments)).tolist()
+    for row, numbers in enumerate(segments):
         for place in range(7):
-            phrase = []
-            for back in (2, 1, 0):
-                if place >= back:
-                    phrase.append(int(ids[row, place - back]) if numbers[place - back] == numbers[place] else END_ID)
-                else:
-                    phrase.append([5, 6][place - back] if continued else END_ID)
-            assert found[row][place] == phrase
+            before = [place - back for back in (2, 1, 0)]
+            inside = [at >= 0 and numbers[at] == numbers[place] for at in before]
+            assert found[row][place] == [
+                int(ids[row, at]) if here else END_ID for at, here in zip(before, inside, strict=True)
+            ]
+
+
+@pytest.mark.parametrize("time", [1, 2, 5])
+def test_phrases_go_on_where_the_words_already_read_ended(time: int) -> None:
+    ids, whole = word_ids(1, time), [END_ID, 5, *word_ids(1, time)[0].tolist()]
+    assert Cache(9, tail=whole[:2]).phrases(ids)[0].tolist() == [whole[at : at + 3] for at in range(time)]
 
 
 # ------------------------------------------------------------------------------------------- cache
@@ -228,7 +230,7 @@ def test_a_cache_changes_nothing_beyond_the_window(sizes: tuple[int, ...]) -> No
     parts = [THINKER(part, VECTORS, cache=cache) for part in ids.split(sizes, dim=1)]
     assert torch.equal(torch.cat([part.loops for part in parts], 1), whole.loops)
     torch.testing.assert_close(torch.cat([part.state for part in parts], 1), whole.state, atol=1e-5, rtol=1e-4)
-    assert all(keys.shape[2] == WINDOW for keys in cache.keys.values()) and len(cache.keys) == LAYERS
+    assert all(keys.shape[2] == WINDOW - 1 for keys in cache.keys.values()) and len(cache.keys) == LAYERS
 
 
 @torch.no_grad()

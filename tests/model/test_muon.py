@@ -90,6 +90,17 @@ def test_matrices_together_step_as_each_alone() -> None:
         torch.testing.assert_close(one, other)
 
 
+def test_a_stack_steps_as_its_matrices() -> None:
+    stack = torch.nn.Parameter(normal(2, 5, 7))
+    matrices = [torch.nn.Parameter(matrix.clone()) for matrix in stack.detach()]
+    stack.grad = normal(2, 5, 7, seed=1)
+    for matrix, grad in zip(matrices, stack.grad, strict=True):
+        matrix.grad = grad.clone()
+    Muon([stack]).step()
+    Muon(matrices).step()
+    torch.testing.assert_close(stack.detach(), torch.stack([matrix.detach() for matrix in matrices]))
+
+
 def test_it_descends() -> None:
     matrix, aim = torch.nn.Parameter(torch.zeros(5, 7)), 0.3 * normal(5, 7)
     optimizer, losses = Muon([matrix], lr=0.02, weight_decay=0.0), []

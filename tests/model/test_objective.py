@@ -130,7 +130,7 @@ def without_gradient(pupil: Learner) -> set[str]:
 def test_every_parameter_gets_a_gradient_once_the_projections_that_start_at_zero_have_moved() -> None:
     pupil = learner()
     blocked = without_gradient(pupil)
-    assert {"brain.blocks.0.query.weight", "brain.memory.key.weight", "brain.halt.expand.weight"} <= blocked
+    assert {"brain.blocks.0.seek", "brain.memory.key.weight", "brain.halt.expand.weight"} <= blocked
     assert not {"table", "resting", "brain.log_scale", "brain.loop_code", "brain.blocks.2.mix.weight"} & blocked
     optimizer = torch.optim.SGD(pupil.parameters(), lr=0.1)
     for _ in range(2):  # the first step wakes the projections, the second the keys whose values were all alike

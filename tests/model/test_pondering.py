@@ -90,7 +90,7 @@ def test_the_gradient_of_halting_reaches_the_whole_gate_and_nothing_else() -> No
     assert reached == {f"halt.{name}" for name, _ in thinker.halt.named_parameters()}
     assert vectors.grad is None
     losses[-1].sum().backward()  # the losses themselves do reach the brain and the words
-    assert thinker.get_parameter("blocks.0.query.weight").grad is not None and vectors.grad is not None
+    assert thinker.get_parameter("blocks.0.seek").grad is not None and vectors.grad is not None
 
 
 def test_a_fresh_gate_expects_nothing_and_learns_to_tell_hard_words_from_easy_ones() -> None:

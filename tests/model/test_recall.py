@@ -170,15 +170,14 @@ def test_gate_features_are_what_their_names_say() -> None:
     for moment in (0, 2, 4):
         names, share = found.words[moment].tolist(), weights[moment]
         retrieved = sum((weight * vectors[word] for word, weight in zip(names, share, strict=True)), torch.zeros(DIM))
-        near = [cosine for cosine in found.similarity[moment].tolist() if cosine > EMPTY]
         assert features[moment].tolist() == pytest.approx(
             [
                 float(found.similarity[moment, 0]),
-                sum(near) / len(near),
+                sum(w * near for w, near in zip(share, found.similarity[moment].tolist(), strict=True)),
                 int(found.matched[moment].max()) / SUFFIX,
                 sum(w * m for w, m in zip(share, found.matched[moment].tolist(), strict=True)) / SUFFIX,
                 float(entropy[moment]) / 4,
-                -sum(w * math.log(w) for w in share if w > 0) / 4,
+                sum(w * math.log(w) for w in share if w > 0) / 4,
                 background[moment],
                 math.log(sum(w * p for w, p in zip(share, base[moment].tolist(), strict=True))) / 4,
                 float(torch.logit(EngramModule.gate(states[moment], retrieved))) / 5,

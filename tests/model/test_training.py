@@ -109,7 +109,7 @@ def test_muon_takes_the_matrices_of_the_blocks_and_adam_everything_else_without_
     taken = [[names[id(p)] for group in o.param_groups for p in group["params"]] for o in (muon, adam)]
     assert sorted(taken[0] + taken[1]) == sorted(names.values())
     assert isinstance(muon, Muon) and all(name.startswith("brain.blocks.") for name in taken[0])
-    assert len(taken[0]) == 3 * 6 and {"table", "resting", "brain.log_scale"} <= set(taken[1])
+    assert len(taken[0]) == 3 * 5 and {"table", "resting", "brain.log_scale"} <= set(taken[1])
     assert all(group["weight_decay"] == 0 for group in adam.param_groups)
     assert muon.param_groups[0]["weight_decay"] == CONFIG.weight_decay
 
