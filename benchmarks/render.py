@@ -99,7 +99,7 @@ def speed(result: dict[str, Any]) -> list[str]:
     return [
         "## Speed",
         "",
-        f"{result['threads']} threads, one run.",
+        f"{result['threads']} threads, one run, the median of {result['rounds']} rounds in turn.",
         "",
         "| | words a second |",
         "|---|---:|",

@@ -10,7 +10,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -27,8 +26,8 @@ from engram_model.text import SPECIALS
 from engram_model.training import Trainer
 
 WARM, STEPS = 3, 25
-WORDS = 300
-ROUNDS = 3
+WORDS = 150
+ROUNDS = 5
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -42,21 +41,24 @@ def run(arguments: argparse.Namespace) -> None:
         for name, loops in (("training, one loop", 1), ("training, default loops", None)):
             speeds.setdefault(name, []).append(_training_speed(lesson, corpus, training, loops))
         speeds.setdefault("training, plain GPT-2 stack", []).append(_gpt2_speed(lesson, corpus, training))
-    engram = Engram.load(arguments.brain)
-    figures: dict[str, Any] = {name: statistics.median(values) for name, values in speeds.items()}
-    for words, moments in ((5_000, 1_000), (50_000, 100_000)):
-        name = f"generation, {words:,} words and {moments:,} episodes"
-        figures[name] = _generation_speed(engram, words, moments)
+    steps = {
+        f"generation, {words:,} words and {moments:,} episodes": _speaker(Engram.load(arguments.brain), words, moments)
+        for words, moments in ((5_000, 1_000), (50_000, 100_000))
+    }
+    for _ in range(ROUNDS):
+        for name, step in steps.items():
+            speeds.setdefault(name, []).append(_timed(step, WORDS))
+    figures = {name: statistics.median(values) for name, values in speeds.items()}
     for name, value in figures.items():
         print(f"{name:55s} {value:10,.0f} words/s", file=sys.stderr)
-    record("speed", {"threads": torch.get_num_threads(), "words_per_second": figures})
+    record("speed", {"threads": torch.get_num_threads(), "rounds": ROUNDS, "words_per_second": figures})
 
 
-def _timed(step: Callable[[], int]) -> float:
+def _timed(step: Callable[[], int], steps: int = STEPS) -> float:
     for _ in range(WARM):
         step()
     began = time.perf_counter()
-    words = sum(step() for _ in range(STEPS))
+    words = sum(step() for _ in range(steps))
     return words / (time.perf_counter() - began)
 
 
@@ -104,7 +106,8 @@ def _grow(engram: Engram, words: int, moments: int, generator: torch.Generator) 
     return memory
 
 
-def _generation_speed(engram: Engram, words: int, moments: int) -> float:
+def _speaker(engram: Engram, words: int, moments: int) -> Callable[[], int]:
+    """What says one word, with everything on, when there are so many words and episodes."""
     generator = torch.Generator().manual_seed(0)
     memory = _grow(engram, words, moments, generator)
     config = GenerationConfig()
@@ -117,9 +120,4 @@ def _generation_speed(engram: Engram, words: int, moments: int) -> float:
         reader.advance(word)
         return 1
 
-    for _ in range(WARM):
-        step()
-    began = time.perf_counter()
-    for _ in range(WORDS):
-        step()
-    return WORDS / (time.perf_counter() - began)
+    return step

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -84,13 +85,15 @@ def split_held_out(
     """Keep back a share of the texts, drawn at random; the end of each where there are fewer than 20.
 
     A text longer than what is to be kept is never drawn: all that is left to learn could be in it. If all are, the
-    end of each is kept too.
+    end of each is kept too. Texts that stand there twice are drawn last: what is kept shall be new.
     """
     if not share:
         return list(found), []
     budget = share * sum(map(len, found))
     order = torch.randperm(len(found), generator=generator).tolist() if len(found) >= FEWEST_TEXTS else []
-    drawn = [index for index in order if len(found[index]) <= budget]
+    copies = Counter(tuple(text) for text in found)
+    fitting = [index for index in order if len(found[index]) <= budget]
+    drawn = sorted(fitting, key=lambda index: copies[tuple(found[index])] > 1)
     if not drawn:
         cuts = [(text, len(text) - int(share * len(text))) for text in found]
         return [text[:cut] for text, cut in cuts], [text[cut:] for text, cut in cuts if cut < len(text)]

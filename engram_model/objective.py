@@ -20,7 +20,7 @@ from engram_model.pondering import halt_loss
 
 # The last loop and the one before are judged on every row, earlier ones on half of them: that keeps early exits valid
 # answers, and teaches the last loop too (docs/log.md). Each loop that is left out makes the weight smaller.
-EARLY_WEIGHT = 1.0
+EARLY_WEIGHT = 1.25
 EARLY_DECAY = 1 / 3
 EARLY_SHARE = 0.5
 LONGEST_ROW = 1024

@@ -22,7 +22,7 @@ from engram_model.calibration import (
     first_words,
     fit_episode_gate,
     fit_phrase_gate,
-    losses_of_loops,
+    losses,
     set_halting,
 )
 from engram_model.mind import Mind
@@ -91,12 +91,16 @@ def test_exchanges_begin_with_the_user_and_lose_no_word(texts: list[list[int]]) 
 # ------------------------------------------------------------------------------------------- halting
 
 
-def test_losses_of_loops_are_those_of_reading_with_so_many_loops() -> None:
+def test_losses_are_those_of_reading_with_so_many_loops() -> None:
     who = fresh()
-    found = losses_of_loops(who, read(who, NEW, loops=LOOPS, every_loop=True))
-    for loop in range(LOOPS):
-        alone = -target_log_probs(who, read(who, NEW, loops=loop + 1))
-        torch.testing.assert_close(found[:, loop], alone, atol=1e-4, rtol=1e-4)
+    reading = read(who, NEW, loops=LOOPS, every_loop=True)
+    assert reading.every_state is not None
+    for counts in (who.phrases, None):
+        who.phrases = counts
+        for loop, state in enumerate(reading.every_state, start=1):
+            alone = -target_log_probs(who, read(who, NEW, loops=loop))
+            found = losses(who, NEW, reading.targets, state)
+            torch.testing.assert_close(found.double(), alone, atol=1e-4, rtol=1e-4)
 
 
 def test_halting_costs_no_more_than_promised_and_saves_loops() -> None:

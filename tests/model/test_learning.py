@@ -61,6 +61,13 @@ def test_the_share_is_met_and_drawn_by_the_seed() -> None:
     assert all(text in found for text in kept), "whole texts"
 
 
+def test_texts_that_stand_there_twice_are_kept_back_last() -> None:
+    once, twice = lengths_of([7] * 50), [[f"again{number}"] * 7 for number in range(30)] * 2
+    for seed in range(5):
+        assert all(text in once for text in split_held_out([*twice, *once], 0.2, seeded(seed))[1])
+    assert sum(map(len, split_held_out(twice, 0.2, seeded(0))[1])) == 84, "where all do, they are kept all the same"
+
+
 def test_of_few_texts_the_ends_are_kept() -> None:
     learned, kept = split_held_out(lengths_of([100, 50, 3]), 0.1, seeded(0))
     assert [len(text) for text in learned] == [90, 45, 3] and [len(text) for text in kept] == [10, 5]
