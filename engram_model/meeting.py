@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engram_model.rows import unit_vector
 
-CLOSENESS = 0.5
+CLOSENESS = 0.55
 """Cosine of a word's vector with the mean of the states where it was met."""
 
 
@@ -23,7 +23,7 @@ def own_direction(word: str, dim: int) -> Float[Tensor, " dim"]:
 
 
 def drawn_towards(mean: Float[Tensor, " dim"], own: Float[Tensor, " dim"]) -> Float[Tensor, " dim"]:
-    """The unit vector at cosine 0.5 to a mean of states, on the side of a word's own direction.
+    """The unit vector at cosine 0.55 to a mean of states, on the side of a word's own direction.
 
     A trained word lies at cosine 0.3 to the states where it comes. One on the state itself would be said wherever a
     word of its kind may stand, and two words met in one place would be one.

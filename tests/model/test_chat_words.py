@@ -13,6 +13,7 @@ from engram_model.config import GenerationConfig
 from engram_model.engram import Engram
 from engram_model.errors import ConfigError
 from engram_model.generation import Reader
+from engram_model.meeting import CLOSENESS
 from engram_model.text import BOT_ID, UNK_ID, USER_ID
 
 CALM = GenerationConfig(temperature=0.3)
@@ -43,7 +44,7 @@ def test_unknown_words_get_ids_and_stand_out(engram: Engram) -> None:
     assert new.word == "wixel"
     assert new.surprise == pytest.approx(unknown.surprise + math.log(words), abs=1e-4)
     assert new.probability == pytest.approx(math.exp(-new.surprise))
-    assert float(vocabulary.vectors[words] @ unknown.key) == pytest.approx(0.5, abs=1e-3)
+    assert float(vocabulary.vectors[words] @ unknown.key) == pytest.approx(CLOSENESS, abs=1e-3)
     assert chat.reader.ids[4] == words
     assert vocabulary.forms["wixel"] == "Wixel"
     assert vocabulary.verify() == []
@@ -75,14 +76,14 @@ def test_a_mark_that_was_left_out_is_heard_as_the_brain_expects_it(engram: Engra
 
 def test_teaching_gives_a_word_the_place_of_its_meaning(engram: Engram, copy_of_brain: Path) -> None:
     chat = engram.chat(CALM)
-    near = chat.teach("Zorb", "a red hen")
+    near = chat.teach("Zorb", "the hen")
     order = [word for word, _ in engram.vocabulary.nearest("zorb", len(engram.vocabulary))]
     assert near == engram.vocabulary.nearest("zorb")
-    assert order[0] == "red"
-    assert order.index("hen") < len(order) / 4
+    assert order[0] == "hen"
+    assert order.index("cow") < len(order) / 4
     assert engram.vocabulary.forms["zorb"] == "Zorb"
     told = [(episode.context, episode.next_word) for episode in engram.episodes.episodes]
-    words = ("zorb", "is", "a", "red", "hen")
+    words = ("zorb", "is", "the", "hen")
     assert told == [(words[:place], words[place]) for place in range(1, len(words))]
     assert chat.reader.ids == []  # the conversation itself did not hear it
     engram.close()

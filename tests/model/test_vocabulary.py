@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from engram_model.errors import ConfigError
+from engram_model.meeting import CLOSENESS
 from engram_model.text import SPECIALS, UNK_ID
 from engram_model.vocabulary import Vocabulary
 
@@ -187,10 +188,10 @@ def test_a_word_learned_from_contexts_is_drawn_towards_the_mean_of_the_states(
     early, late = (normalize(normalize(part, dim=-1).sum(0), dim=0) for part in (states[:first], states[first:]))
     word_id = vocabulary.learn_from_contexts("zorp", states[:first])
     before = vocabulary.vectors[word_id].clone()
-    assert float(before @ early) == pytest.approx(0.5, abs=1e-5)
+    assert float(before @ early) == pytest.approx(CLOSENESS, abs=1e-5)
     assert vocabulary.learn_from_contexts("zorp", states[first:]) == word_id
     across = normalize(before - (before @ late) * late, dim=0)
-    moved = first * before + second * (0.5 * late + math.sqrt(0.75) * across)
+    moved = first * before + second * (CLOSENESS * late + math.sqrt(1 - CLOSENESS**2) * across)
     assert torch.allclose(vocabulary.vectors[word_id], normalize(moved, dim=0), atol=1e-4)
     assert int(vocabulary.counts[word_id]) == first + second
     assert vocabulary.verify() == []
@@ -205,9 +206,8 @@ def test_words_met_in_one_place_are_two_words_and_the_same_in_every_run() -> Non
     assert torch.equal(again.vectors[same], vocabulary.vectors[wixel])
     for _ in range(50):
         vocabulary.learn_from_contexts("zorp", state)
-    assert float(vocabulary.vectors[vocabulary.id_of("zorp")] @ normalize(state[0], dim=0)) == pytest.approx(
-        0.5, abs=1e-3
-    )
+    near = float(vocabulary.vectors[vocabulary.id_of("zorp")] @ normalize(state[0], dim=0))
+    assert near == pytest.approx(CLOSENESS, abs=1e-3)
 
 
 def test_learning_from_nothing_or_for_a_marker_is_refused() -> None:
