@@ -189,7 +189,7 @@ class Screen:
 
 def test_at_a_terminal_there_are_a_prompt_colours_history_and_polite_leaving(copy_of_brain: Path) -> None:
     screen = Screen(copy_of_brain, "--temperature", "0.3")
-    assert "92 words · 0 episodes" in screen.read("you ▸ ")
+    assert "91 words · 0 episodes" in screen.read("you ▸ ")
     screen.press(TOLD + "\r")
     assert "\033[1mengram ▸ \033[0m" in screen.read("words/s")
     screen.read("you ▸ ")
