@@ -38,7 +38,7 @@ RATE = 0.01
 def losses(
     mind: Mind, texts: Sequence[WordIds], targets: Int[Tensor, " words"], states: Float[Tensor, "words dim"]
 ) -> Float[Tensor, " words"]:
-    """Loss of each word of some texts, in nats, without episodes: `reading.target_log_probs` in a tenth of its time.
+    """Loss of each word of some texts, in nats, without episodes, as `reading.target_log_probs` gives them.
 
     Only the words that came are scored, here and by the counts, so that no distribution is ever made.
     """
