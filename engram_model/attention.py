@@ -120,32 +120,32 @@ class Block(nn.Module):
         # Queries and keys are RMS-normed, sqrt(head_dim) long, and the scale is 2 / sqrt(head_dim), so that a head
         # can attend sharply (logits up to 2 sqrt(head_dim)). Unit vectors and this scale are the same.
         self.scale = 2.0 * (dim // heads) ** 0.5
-        self.seek = nn.Parameter(torch.empty(2, dim, dim).uniform_(-(dim**-0.5), dim**-0.5))  # queries, keys
-        self.value = nn.Linear(dim, dim, bias=False)
+        self.seek = nn.Parameter(torch.empty(3, dim, dim).uniform_(-(dim**-0.5), dim**-0.5))  # queries, keys, values
         self.mix = nn.Linear(dim, dim, bias=False)
         self.expand = nn.Linear(dim, 4 * dim, bias=False)
         self.contract = nn.Linear(4 * dim, dim, bias=False)
         for layer in (self.mix, self.contract):
             nn.init.zeros_(layer.weight)
 
-    def _look(self, x: Float[Tensor, "batch time dim"], weight: Tensor, turns: Tensor) -> Tensor:
-        """Queries, keys or both. No pre-norm: its factor, one for each word, cancels in their own normalisation."""
-        found = F.linear(x, weight).view(*x.shape[:2], -1, x.shape[2] // self.heads)
-        return rotate(unit(found).transpose(1, 2), turns)
+    def _look(self, found: Float[Tensor, "batch time width"], turns: Tensor) -> Tensor:
+        """Queries, keys or both: by heads, of length 1, turned to their positions."""
+        by_head = found.view(*found.shape[:2], -1, self.seek.shape[1] // self.heads)
+        return rotate(unit(by_head).transpose(1, 2), turns)
 
     def query(
         self, x: Float[Tensor, "batch time dim"], turns: Complex[Tensor, "time half"]
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """What words look for, turned to their positions."""
-        return self._look(x, self.seek[0], turns)
+        """What words look for, turned to their positions. No pre-norm: its factor cancels in their own normalisation."""
+        return self._look(F.linear(x, self.seek[0]), turns)
 
     def remember(
         self, x: Float[Tensor, "batch time dim"], turns: Complex[Tensor, "time half"]
     ) -> tuple[Float[Tensor, "batch heads time head_dim"], ...]:
         """Queries as `query`, and the keys (turned to their positions) and values by which later words find these."""
-        queries, keys = self._look(x, self.seek.flatten(0, 1), turns).chunk(2, dim=1)
-        values = F.linear(rms_norm(x), self.value.weight).view(*x.shape[:2], self.heads, -1).transpose(1, 2)
-        return queries, keys, values
+        found = F.linear(rms_norm(x), self.seek.flatten(0, 1))
+        look, values = found.split((2 * x.shape[2], x.shape[2]), dim=2)
+        queries, keys = self._look(look, turns).chunk(2, dim=1)
+        return queries, keys, values.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
     def forward(
         self,

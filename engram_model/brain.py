@@ -58,7 +58,7 @@ class Cache:
     """Keys and values of the words already read, one entry a layer, of one conversation (batch of one).
 
     Attributes:
-        window: Words one layer looks back on; older keys are dropped.
+        window: Words one layer looks back on.
         words: Number of words read so far, that is the position of the next one.
         tail: Ids of the last two words, for the phrases that the next word ends.
     """
@@ -66,17 +66,25 @@ class Cache:
     window: int
     words: int = 0
     tail: list[int] = field(default_factory=lambda: [END_ID, END_ID])
-    keys: dict[int, Tensor] = field(default_factory=dict)
-    values: dict[int, Tensor] = field(default_factory=dict)
+    _rows: dict[int, Float[Tensor, "2 1 heads places head_dim"]] = field(default_factory=dict)
+    _ends: dict[int, int] = field(default_factory=dict)
 
     def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Append the keys and values of new words; returns all that any of these may look at."""
-        if layer in self.keys:
-            keys = torch.cat((self.keys[layer], keys), dim=2)
-            values = torch.cat((self.values[layer], values), dim=2)
-        kept = self.window - 1  # a word looks at itself and at so many before it
-        self.keys[layer], self.values[layer] = keys[:, :, -kept:], values[:, :, -kept:]
-        return keys, values
+        """Append the keys and values of new words; returns all that any of these may look at.
+
+        A full table is replaced by one with room for another two windows: a word costs no copy of those before it.
+        """
+        new, kept = keys.shape[2], min(self.words, self.window - 1)  # a word looks at itself and at so many before it
+        rows, end = self._rows.get(layer), self._ends.get(layer, 0)
+        if rows is None or end + new > rows.shape[3]:
+            larger = keys.new_empty(2, *keys.shape[:2], kept + new + 2 * self.window, keys.shape[3])
+            if rows is not None:
+                larger[:, :, :, :kept] = rows[:, :, :, end - kept : end]
+            self._rows[layer], rows, end = larger, larger, kept
+        rows.narrow(3, end, new).copy_(torch.stack((keys, values)))
+        self._ends[layer] = end + new
+        seen_keys, seen_values = rows.narrow(3, end - kept, kept + new)
+        return seen_keys, seen_values
 
     def phrases(self, ids: Int[Tensor, "1 time"]) -> Int[Tensor, "1 time 3"]:
         """`last_three` of new words, which go on where the words already read ended."""

@@ -2,15 +2,18 @@
 
 It must not know what the tensors mean. A save first writes everything into `.next`, makes that durable and renames
 it to `.commit`: that rename is the moment at which the new brain replaces the old one. Whoever opens the directory
-next finishes moving the files, so a process may be killed at any moment.
+next finishes moving the files, so a process may be killed at any moment. Saving and opening happen one at a time
+(`alone`), so that nobody takes another's work for what a killed process left.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pickle
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +34,8 @@ STORE = "engram_memory"
 _FILES = (WEIGHTS, MEMORY_MODULE, WORD_TO_ID)
 _NEXT, _COMMIT = ".next", ".commit"
 _ALWAYS = {"format_version", "generation", "brain"}
+PATIENCE = 60.0
+"""Seconds to wait for another program that saves or opens the same directory."""
 _DAMAGES = (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile)
 
 
@@ -44,6 +49,34 @@ def _explained(action: str, directory: Path) -> Iterator[None]:
         ) from error
     except RuntimeError as error:  # torch reports a full disk as a failed stream
         raise BrainError(f"cannot {action} {directory}: {str(error).splitlines()[0]}; is the disk full?") from error
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Hold a directory: every other process and thread that saves or opens here waits; who is killed lets go.
+
+    Raises:
+        BrainError: if another holds it for more than `PATIENCE` seconds, or it can be neither made nor opened.
+    """
+    with _explained("open", directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        handle = os.open(directory, os.O_RDONLY)
+    try:
+        _wait_for(handle, directory)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _wait_for(handle: int, directory: Path) -> None:
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                raise BrainError(f"another program is saving {directory}; try again when it has finished") from error
+        time.sleep(0.02)
 
 
 def _sync(path: Path) -> None:
@@ -88,7 +121,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
 
 def prepare(directory: Path, tensors: Mapping[str, Mapping[str, Any]], manifest: Mapping[str, Any]) -> None:
-    """Write a new generation of the files beside the present one.
+    """Write a new generation of the files beside the present one; only while `alone`, until `commit` or `discard`.
 
     Args:
         directory: The brain directory; created if missing.
@@ -119,7 +152,7 @@ def commit(directory: Path) -> None:
 
 
 def settle(directory: Path) -> None:
-    """Finish or undo what a killed writer left."""
+    """Finish or undo what a killed writer left; only while `alone`."""
     with _explained("write", directory):
         shutil.rmtree(directory / _NEXT, ignore_errors=True)
         pending = directory / _COMMIT
@@ -142,17 +175,22 @@ def exists(directory: Path) -> bool:
     return (directory / MANIFEST).exists() or (directory / _COMMIT / MANIFEST).exists()
 
 
+def require(directory: Path) -> None:
+    """Raise BrainError, with the remedy, where no brain was ever committed."""
+    if not exists(directory):
+        raise BrainError(
+            f"there is no brain at {directory} (no {MANIFEST}); train one with: uv run ingest.py --brain {directory}"
+        )
+
+
 def read_manifest(directory: Path) -> dict[str, Any]:
     """Read engram.json.
 
     Raises:
         BrainError: if there is no brain, or it is damaged or of another format version.
     """
+    require(directory)
     path = directory / MANIFEST
-    if not path.exists():
-        raise BrainError(
-            f"there is no brain at {directory} (no {MANIFEST}); train one with: uv run ingest.py --brain {directory}"
-        )
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]
@@ -169,13 +207,12 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
 
 def read(directory: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """Read a brain's files: tensors by file name, and the manifest.
+    """Read a brain's files, only while `alone`: tensors by file name, and the manifest.
 
     Raises:
         BrainError: if anything is missing, damaged or of another format version.
     """
-    if not directory.is_dir():
-        raise BrainError(f"there is no brain at {directory}; train one with: uv run ingest.py --brain {directory}")
+    require(directory)
     settle(directory)
     manifest = read_manifest(directory)
     return {name: read_tensors(directory / name) for name in _FILES}, manifest

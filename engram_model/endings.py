@@ -42,9 +42,9 @@ class Endings:
         self._counts[next_id] += 1
         self.total += 1
 
-    def sharing(self, suffix: list[int]) -> Int[Tensor, " rows"]:
+    def sharing(self, suffix: list[int]) -> list[int]:
         """Rows of the episodes whose contexts end in the same two words, in order."""
-        return torch.tensor(self._rows.get((suffix[0], suffix[1]), []), dtype=torch.long)
+        return self._rows.get((suffix[0], suffix[1]), [])
 
     def shares(self, words: int) -> Float[Tensor, " words"]:
         """Share of each word among all that came next; zeros where there is no episode."""

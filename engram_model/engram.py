@@ -92,22 +92,24 @@ class Engram:
             StoreError: if its store cannot be opened or does not belong to it.
         """
         directory = Path(directory)
-        tensors, manifest = checkpoint.read(directory)
-        location = chroma or manifest.get("chroma") or directory / checkpoint.STORE
-        if isinstance(location, Path) and not location.is_dir():
-            raise BrainError(
-                f"{location} is missing; the brain is incomplete: restore it from a copy or train it again"
-            )
-        store = Store.open(location)
-        try:
-            for name in (vocabulary.COLLECTION, episodes.COLLECTION):
-                store.settle(name, manifest["generation"])
-            words = Vocabulary.from_rows(store.read(vocabulary.COLLECTION))
-            mind = _mind_from(tensors, manifest, words)
-            memory = EpisodicMemory.from_rows(store.read(episodes.COLLECTION), words.ids, dim=words.dim)
-        except BaseException:
-            store.close()
-            raise
+        checkpoint.require(directory)
+        with checkpoint.alone(directory):
+            tensors, manifest = checkpoint.read(directory)
+            location = chroma or manifest.get("chroma") or directory / checkpoint.STORE
+            if isinstance(location, Path) and not location.is_dir():
+                raise BrainError(
+                    f"{location} is missing; the brain is incomplete: restore it from a copy or train it again"
+                )
+            store = Store.open(location)
+            try:
+                for name in (vocabulary.COLLECTION, episodes.COLLECTION):
+                    store.settle(name, manifest["generation"])
+                words = Vocabulary.from_rows(store.read(vocabulary.COLLECTION))
+                memory = EpisodicMemory.from_rows(store.read(episodes.COLLECTION), words.ids, dim=words.dim)
+                mind = _mind_from(tensors, manifest, words)
+            except BaseException:
+                store.close()
+                raise
         found = cls(mind, memory, manifest)
         found.store, found.directory = store, directory
         return found
@@ -125,8 +127,17 @@ class Engram:
             StoreError: if the store cannot be written; nothing has changed then.
         """
         directory = Path(directory)
-        if directory.exists():
-            checkpoint.settle(directory)
+        with checkpoint.alone(directory):
+            store = self._replace(directory, chroma)
+        self.vocabulary.mark_saved()
+        self.episodes.mark_saved()
+        if self.store is not None and self.store is not store:
+            self.store.close()
+        self.store, self.directory = store, directory
+
+    def _replace(self, directory: Path, chroma: str | None) -> Store:
+        """Put this brain in the place of the one that is there; returns the store that holds it."""
+        checkpoint.settle(directory)
         generation, chroma = uuid.uuid4().hex, chroma or self._server(directory)
         manifest = self.manifest | {"generation": generation, "chroma": chroma, "saved": time.time()}
         checkpoint.prepare(directory, _tensors_of(self.mind), manifest)
@@ -141,11 +152,7 @@ class Engram:
         self.manifest = manifest
         store.settle(vocabulary.COLLECTION, generation)
         store.settle(episodes.COLLECTION, generation)
-        self.vocabulary.mark_saved()
-        self.episodes.mark_saved()
-        if self.store is not None and self.store is not store:
-            self.store.close()
-        self.store, self.directory = store, directory
+        return store
 
     def _server(self, directory: Path) -> str | None:
         """Address of the server that holds the words of this directory's brain, if that is this one."""

@@ -94,6 +94,7 @@ class Reader:
         self.cache = Cache(mind.brain.config.context_size)
         self.trust = Trust()
         self._output: BrainOutput
+        self._state: Float[Tensor, "1 dim"]
         mind.brain.eval()
         self._read([END_ID])
 
@@ -106,6 +107,7 @@ class Reader:
             ngram=self.config.ngram,
             cache=self.cache,
         )
+        self._state = self._output.state[:, -1]
 
     def hear(self, ids: Sequence[int]) -> list[Thought]:
         """Read words that someone else chose; returns what was thought of each before it was known."""
@@ -140,20 +142,19 @@ class Reader:
         Args:
             heard: The word that someone else says next, for trust to learn from; the prediction does not depend on it.
         """
-        state = self._output.state[:, -1]
         phrases = recalled = None
         if self.config.ngram and self.mind.phrases is not None:
             phrases = phrase_view(self.mind, [self.ids[-PHRASE_REACH:]])
         if self.config.episodes and self.memory is not None and len(self.memory):
-            recalled = recall_one(self.memory, concept(state)[0], self.suffix(), len(self.mind.vocabulary))
+            recalled = recall_one(self.memory, concept(self._state)[0], self.suffix(), len(self.mind.vocabulary))
         came = None if heard is None else torch.tensor([heard])
-        return predict(self.mind, state, phrases, recalled, self.trust, came)
+        return predict(self.mind, self._state, phrases, recalled, self.trust, came)
 
     @torch.no_grad()
     def think(self, word: int, prediction: Prediction | None = None) -> Thought:
         """What was thought of `word` before it was taken in."""
         prediction = prediction or self.predict()
-        key = concept(self._output.state[0, -1])
+        key = concept(self._state)[0]
         probs = prediction.probs[0]
         vocabulary = self.mind.vocabulary
         values, best = highest(probs, CANDIDATES)

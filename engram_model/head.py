@@ -11,8 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# Rows of logits that are held at once: 256 x 8,000 floats stay in the processor's cache, a whole batch does not.
-CHUNK_FLOATS = 2_000_000
+# Rows of logits that are worked on at once: 128 x 4,000 floats stay in the processor's cache, a whole batch does not.
+CHUNK_FLOATS = 500_000
+# Probabilities that are kept for the backward pass, 256 MB; what goes beyond is made again, in half as much time more.
+KEPT_FLOATS = 64_000_000
 MAX_SCALE = 40.0
 
 
@@ -27,7 +29,7 @@ def word_logits(
 
 
 class _TargetLogProbs(torch.autograd.Function):
-    """log softmax(h V^T + b)[target], row chunk by row chunk; the backward pass makes the logits again.
+    """log softmax(h V^T + b)[target], row chunk by row chunk.
 
     No row maximum is taken: vectors are unit vectors, so |h| + max b bounds every logit, and `MAX_SCALE` keeps that
     bound within what exp can hold.
@@ -44,20 +46,25 @@ class _TargetLogProbs(torch.autograd.Function):
         shift = MAX_SCALE + float(resting.max())
         level = resting - shift
         chosen = (scaled * vectors[targets]).sum(-1) + resting[targets]
+        kept: list[Tensor] = []
         for rows in _TargetLogProbs._chunks(scaled.shape[0], vectors.shape[0]):
-            totals[rows] = torch.addmm(level, scaled[rows], vectors.T).exp_().sum(1)
-        ctx.save_for_backward(scaled, vectors, level, targets, totals)
+            raised = torch.addmm(level, scaled[rows], vectors.T).exp_()
+            totals[rows] = raised.sum(1)
+            if any(ctx.needs_input_grad) and rows.stop * vectors.shape[0] <= KEPT_FLOATS:
+                kept.append(raised)
+        ctx.save_for_backward(scaled, vectors, level, targets, totals, *kept)
         return chosen - shift - totals.log()
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         (grad,) = grads
-        scaled, vectors, level, targets, totals = ctx.saved_tensors
+        scaled, vectors, level, targets, totals, *kept = ctx.saved_tensors
         grad_scaled = torch.empty_like(scaled)
         grad_vectors = torch.zeros_like(vectors)
         grad_resting = torch.zeros_like(level)
-        for rows in _TargetLogProbs._chunks(scaled.shape[0], vectors.shape[0]):
-            probs = torch.addmm(level, scaled[rows], vectors.T).exp_().mul_((-grad[rows] / totals[rows])[:, None])
+        for number, rows in enumerate(_TargetLogProbs._chunks(scaled.shape[0], vectors.shape[0])):
+            raised = kept[number] if number < len(kept) else torch.addmm(level, scaled[rows], vectors.T).exp_()
+            probs = raised * (-grad[rows] / totals[rows])[:, None]
             probs[torch.arange(probs.shape[0]), targets[rows]] += grad[rows]
             torch.mm(probs, vectors, out=grad_scaled[rows])
             grad_vectors.addmm_(probs.T, scaled[rows])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -84,25 +83,26 @@ def split_held_out(
 ) -> tuple[list[list[str]], list[list[str]]]:
     """Keep back a share of the texts, drawn at random; the end of each where there are fewer than 20.
 
-    A text longer than what is to be kept is never drawn: all that is left to learn could be in it. If all are, the
-    end of each is kept too. Texts that stand there twice are drawn last: what is kept shall be new.
+    Copies of a text stay together, so that none is both learned and kept back, and are drawn after the texts that
+    stand there once. What is longer than all that is to be kept, copies included, is never drawn: it could be all
+    that there is to learn. If nothing can be drawn, the end of each text is kept too.
     """
     if not share:
         return list(found), []
     budget = share * sum(map(len, found))
-    order = torch.randperm(len(found), generator=generator).tolist() if len(found) >= FEWEST_TEXTS else []
-    copies = Counter(tuple(text) for text in found)
-    fitting = [index for index in order if len(found[index]) <= budget]
-    drawn = sorted(fitting, key=lambda index: copies[tuple(found[index])] > 1)
+    places: dict[tuple[str, ...], list[int]] = {}
+    for index in torch.randperm(len(found), generator=generator).tolist() if len(found) >= FEWEST_TEXTS else []:
+        places.setdefault(tuple(found[index]), []).append(index)
+    drawn = [same for text, same in places.items() if len(text) * len(same) <= budget]
     if not drawn:
         cuts = [(text, len(text) - int(share * len(text))) for text in found]
         return [text[:cut] for text, cut in cuts], [text[cut:] for text, cut in cuts if cut < len(text)]
     kept: set[int] = set()
-    for index in drawn:
+    for same in sorted(drawn, key=lambda same: len(same) > 1):
         if budget <= 0:
             break
-        kept.add(index)
-        budget -= len(found[index])
+        kept.update(same)
+        budget -= len(found[same[0]]) * len(same)
     return [t for i, t in enumerate(found) if i not in kept], [t for i, t in enumerate(found) if i in kept]
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from engram_model.episodes import EpisodicMemory
 from engram_model.ngram import EngramModule
 
+Array = TypeVar("Array", Tensor, np.ndarray)
 RECALLED = 512
 LISTENED = 32
 SUFFIX = 4
@@ -47,17 +50,20 @@ class Recalled:
     total: Int[Tensor, " moments"]
 
 
-def matched_words(
-    suffixes: Int[Tensor, "*#batch places"], suffix: Int[Tensor, "*#batch places"]
-) -> Int[Tensor, "*batch"]:
-    """Length of the common phrase at the end of two contexts; suffixes list words latest first, -1 for none."""
+def matched_words(suffixes: Array, suffix: Array) -> Array:
+    """Length of the common phrase at the end of two contexts; suffixes list words latest first, -1 for none.
+
+    Args:
+        suffixes: Ids of the last words, (..., places).
+        suffix: Those to compare them with.
+    """
     same = (suffixes == suffix) & (suffixes >= 0)
-    return same.int().cumprod(dim=-1).sum(dim=-1)
+    return same.cumprod(-1).sum(-1)
 
 
-def selection_score(similarity: Float[Tensor, "*batch"], matched: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+def selection_score(similarity: Array, matched: Array) -> Array:
     """By which episodes come to mind: cosine, plus 0.1 for each word of a common phrase of two words or more."""
-    return similarity + MATCH_BONUS * torch.where(matched >= 2, matched, 0)
+    return similarity + MATCH_BONUS * (matched * (matched >= 2))
 
 
 class EpisodeGate(nn.Module):
@@ -214,19 +220,20 @@ def _counts_so_far(
 
 def recall_one(memory: EpisodicMemory, state: Float[Tensor, " dim"], suffix: list[int], vocabulary: int) -> Recalled:
     """What comes to mind at one moment: the nearest episodes and those that share its last two words or more."""
-    similarity, rows = memory.search(state, RECALLED)
-    sharing = memory.endings.sharing(suffix)
-    if len(sharing):
-        sharing = sharing[~torch.isin(sharing, rows)]
-        rows = torch.cat((rows, sharing))
-        similarity = torch.cat((similarity, memory.keys[sharing] @ state))
-    matched = matched_words(memory.suffixes[rows], torch.tensor(suffix))
-    order = selection_score(similarity, matched).topk(min(RECALLED, len(rows))).indices
+    near, found = memory.search(state, RECALLED)
+    similarity, rows = near.numpy(), found.numpy()  # so few numbers take NumPy a third of PyTorch's time
+    if shared := memory.endings.sharing(suffix):
+        sharing = np.setdiff1d(shared, rows)
+        rows = np.concatenate((rows, sharing))
+        similarity = np.concatenate((similarity, (memory.keys[torch.from_numpy(sharing)] @ state).numpy()))
+    matched = matched_words(memory.suffixes.numpy()[rows], np.array(suffix))
+    order = (-selection_score(similarity, matched)).argsort(kind="stable")[:RECALLED]
+    rows = rows[order]
     return Recalled(
-        rows[order][None],
-        memory.next_ids[rows[order]][None],
-        similarity[order][None],
-        matched[order][None],
+        torch.from_numpy(rows)[None],
+        torch.from_numpy(memory.next_ids.numpy()[rows])[None],
+        torch.from_numpy(similarity[order])[None],
+        torch.from_numpy(matched[order])[None],
         memory.endings.shares(vocabulary)[None],
         torch.tensor([memory.endings.total]),
     )

@@ -141,7 +141,7 @@ def test_a_block_is_its_formula() -> None:
     x, layer = normal(BATCH, TIME, DIM), woken(block())
     mask = causal_mask(torch.zeros(BATCH, TIME, dtype=torch.int64), WINDOW)
     weights = {name: value.double() for name, value in layer.named_parameters()}
-    weights["query.weight"], weights["key.weight"] = weights["seek"]
+    weights["query.weight"], weights["key.weight"], weights["value.weight"] = weights["seek"]
 
     def norm(y: torch.Tensor) -> torch.Tensor:
         return y / y.square().mean(-1, keepdim=True).sqrt()

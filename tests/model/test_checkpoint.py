@@ -89,6 +89,47 @@ def test_stopped_between_the_moves(saved: Path, moved: int) -> None:
     assert generation_of(saved) == 1
 
 
+def test_who_opens_during_a_save_waits_for_it_and_takes_nothing_away(saved: Path) -> None:
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with checkpoint.alone(saved):
+            checkpoint.prepare(saved, tensors(1), {"generation": "g1", "brain": {}})
+            os.write(theirs, b".")
+            time.sleep(0.5)
+            checkpoint.commit(saved)
+        os._exit(0)
+    assert os.read(ours, 1) and (saved / ".next").is_dir(), "a save is under way"
+    with checkpoint.alone(saved):
+        assert generation_of(saved) == 1
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_who_waits_too_long_is_told_in_one_line(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "PATIENCE", 0.1)
+    with checkpoint.alone(saved):
+        with pytest.raises(BrainError) as error, checkpoint.alone(saved):
+            raise AssertionError("two are alone")
+        assert "another program is saving" in one_line(error)
+    with checkpoint.alone(saved):
+        assert generation_of(saved) == 0, "let go of"
+
+
+def test_who_is_killed_lets_go(saved: Path) -> None:
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with checkpoint.alone(saved):
+            checkpoint.prepare(saved, tensors(1), {"generation": "g1", "brain": {}})
+            os.write(theirs, b".")
+            time.sleep(1000)
+    assert os.read(ours, 1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    with checkpoint.alone(saved):
+        assert generation_of(saved) == 0
+
+
 def test_a_first_save_stopped_after_the_rename_counts(tmp_path: Path) -> None:
     checkpoint.prepare(tmp_path, tensors(1), {"generation": "g1", "brain": {}})
     assert not checkpoint.exists(tmp_path)

@@ -215,7 +215,7 @@ def test_a_damaged_brain_is_one_line(copy_of_brain: Path, how: str) -> None:
 FORKS = multiprocessing.get_context("forkserver")
 
 
-def save_for_ever(directory: Path, first: int, saved: Any) -> None:
+def save_for_ever(directory: Path, first: int, saved: Any, pause: float = 0.0) -> None:
     """Save one generation after another, each with its number in weights, words and episodes."""
     torch.set_num_threads(1)
     engram = Engram.load(directory)
@@ -228,6 +228,7 @@ def save_for_ever(directory: Path, first: int, saved: Any) -> None:
         )  # fmt: skip
         engram.save(directory)
         saved.send(number)
+        time.sleep(pause)
 
 
 def test_killed_at_random_moments_of_a_save(copy_of_brain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +252,26 @@ def test_killed_at_random_moments_of_a_save(copy_of_brain: Path, monkeypatch: py
         assert float(found.mind.norms[0]) == last and found.vocabulary.forms["goat"] == f"Goat{last}"
         assert found.episodes.episodes[-1].conversation == str(last) and found.verify() == []
         found.close()
+
+
+def test_loading_while_another_saves_takes_nothing_from_it(
+    copy_of_brain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    ours, theirs = FORKS.Pipe()
+    process = FORKS.Process(target=save_for_ever, args=(copy_of_brain, 1, theirs, 0.1))
+    process.start()
+    sure = 0
+    for _ in range(5):
+        assert ours.poll(100), "the saving process did not get anywhere"
+        sure = ours.recv()
+        found = Engram.load(copy_of_brain)
+        assert float(found.mind.norms[0]) >= sure and found.verify() == []
+        assert found.store is not None
+        found.store.close()
+    assert process.is_alive(), "it went on saving all the while"
+    process.kill()
+    process.join(30)
 
 
 @pytest.fixture

@@ -45,10 +45,12 @@ def test_chunked_log_probabilities_are_those_of_log_softmax(seed: int, scale: fl
 
 @pytest.mark.parametrize("rows_at_once", [1, 5, ROWS - 1, ROWS, ROWS + 1, 2])
 @pytest.mark.parametrize("rows", [1, ROWS])
+@pytest.mark.parametrize("kept_rows", [0, 11, ROWS])
 def test_values_and_gradients_are_those_of_autograd_at_every_chunk_boundary(
-    rows_at_once: int, rows: int, monkeypatch: pytest.MonkeyPatch
+    rows_at_once: int, rows: int, kept_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(head, "CHUNK_FLOATS", rows_at_once * WORDS + 3)
+    monkeypatch.setattr(head, "KEPT_FLOATS", kept_rows * WORDS)
     values = example(rows, dtype=torch.float64)
     upstream = torch.randn(rows, generator=seeded(9), dtype=torch.float64)
     found = []

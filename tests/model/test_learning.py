@@ -37,17 +37,18 @@ def seeded(seed: int) -> torch.Generator:
 @settings(max_examples=50, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 97), min_size=1, max_size=53),
+    copies=st.lists(st.integers(1, 5), min_size=53, max_size=53),
     share=st.floats(0.0, 0.5),
     seed=st.integers(0, 2**31),
 )
-def test_every_word_is_learned_or_kept_back(lengths: list[int], share: float, seed: int) -> None:
-    found = lengths_of(lengths)
+def test_every_word_is_learned_or_kept_back(lengths: list[int], copies: list[int], share: float, seed: int) -> None:
+    found = [text for text, often in zip(lengths_of(lengths), copies, strict=False) for _ in range(often)]
     learned, kept = split_held_out(found, share, seeded(seed))
     sides = [{word for text in side for word in text} for side in (learned, kept)]
-    assert not sides[0] & sides[1], "nothing is in both"
+    assert not sides[0] & sides[1], "nothing is in both: the same text is never learned and kept back"
     assert sides[0] | sides[1] == {word for text in found for word in text}
-    whole = sum(lengths)
-    assert len(sides[1]) <= 2 * share * whole, "one text more than the share, which is no longer than the share"
+    assert sum(map(len, learned)) + sum(map(len, kept)) == (whole := sum(map(len, found)))
+    assert sum(map(len, kept)) <= 2 * share * whole, "one text more than the share, which is no longer than the share"
     assert sides[0], "something is left to learn"
     if not share:
         assert kept == []
@@ -61,11 +62,17 @@ def test_the_share_is_met_and_drawn_by_the_seed() -> None:
     assert all(text in found for text in kept), "whole texts"
 
 
-def test_texts_that_stand_there_twice_are_kept_back_last() -> None:
+def test_texts_that_stand_there_twice_are_kept_back_last_and_together() -> None:
     once, twice = lengths_of([7] * 50), [[f"again{number}"] * 7 for number in range(30)] * 2
     for seed in range(5):
         assert all(text in once for text in split_held_out([*twice, *once], 0.2, seeded(seed))[1])
-    assert sum(map(len, split_held_out(twice, 0.2, seeded(0))[1])) == 84, "where all do, they are kept all the same"
+        learned, kept = split_held_out(twice, 0.2, seeded(seed))
+        assert len(kept) == 12 and all(kept.count(text) == 2 and text not in learned for text in kept)
+
+
+def test_where_a_few_texts_are_repeated_the_end_of_each_is_kept() -> None:
+    learned, kept = split_held_out(lengths_of([40, 60]) * 50, 0.1, seeded(0))
+    assert {len(text) for text in learned} == {36, 54} and {len(text) for text in kept} == {4, 6}
 
 
 def test_of_few_texts_the_ends_are_kept() -> None:

@@ -29,6 +29,7 @@ from engram_model.training import (
     StepReport,
     Trainer,
     build_optimizers,
+    loops_at,
     rate_factor,
 )
 
@@ -99,6 +100,15 @@ def test_the_rate_of_a_known_schedule() -> None:
     assert found == pytest.approx([0.02, 0.5, 1.0, 1.0, 0.51, 0.02])
 
 
+def test_training_thinks_once_then_twice_then_as_often_as_it_can() -> None:
+    assert [loops_at(done / 20, 3) for done in range(0, 21, 1)] == [1, 1, 2, 2, *[3] * 17]
+    assert [loops_at(done / 20, 1) for done in range(0, 21, 5)] == [1] * 5
+    learned, growing = trainer(epochs=5), []  # 20 steps; the code of a loop that is not run stays at zero
+    codes = learned.learner.brain.loop_code
+    learned.run(lambda report: growing.append([bool(code.any()) for code in codes.detach()].count(True)))
+    assert growing == [1, 1, 2, 2, *[3] * 16]
+
+
 # ------------------------------------------------------------------------------------------- optimisers
 
 
@@ -109,7 +119,7 @@ def test_muon_takes_the_matrices_of_the_blocks_and_adam_everything_else_without_
     taken = [[names[id(p)] for group in o.param_groups for p in group["params"]] for o in (muon, adam)]
     assert sorted(taken[0] + taken[1]) == sorted(names.values())
     assert isinstance(muon, Muon) and all(name.startswith("brain.blocks.") for name in taken[0])
-    assert len(taken[0]) == 3 * 5 and {"table", "resting", "brain.log_scale"} <= set(taken[1])
+    assert len(taken[0]) == 3 * 4 and {"table", "resting", "brain.log_scale"} <= set(taken[1])
     assert all(group["weight_decay"] == 0 for group in adam.param_groups)
     assert muon.param_groups[0]["weight_decay"] == CONFIG.weight_decay
 
