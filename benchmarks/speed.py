@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     corpus = Corpus(lesson.learned)
     speeds: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
-        for name, loops in (("training, one loop", 1), ("training, default loops", shape.max_ponder)):
+        for name, loops in (("training, one loop", 1), ("training, default loops", None)):
             speeds.setdefault(name, []).append(_training_speed(lesson, corpus, training, loops))
         speeds.setdefault("training, plain GPT-2 stack", []).append(_gpt2_speed(lesson, corpus, training))
     steps = {
@@ -62,7 +62,7 @@ def _timed(step: Callable[[], int], steps: int = STEPS) -> float:
     return words / (time.perf_counter() - began)
 
 
-def _training_speed(lesson: Lesson, corpus: Corpus, training: TrainingConfig, loops: int) -> float:
+def _training_speed(lesson: Lesson, corpus: Corpus, training: TrainingConfig, loops: int | None) -> float:
     learner = Learning(lesson, sized("small"), training).learner
     trainer = Trainer(learner, corpus, None, training, 1, loops)
     learner.train()

@@ -24,7 +24,7 @@ import torch
 
 from engram_model.errors import BrainError
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "engram.json"
 WEIGHTS = "engram_weights.pth"
 MEMORY_MODULE = "engram_memory_module.pth"

@@ -23,8 +23,6 @@ from engram_model.sources import best_share
 
 FINAL_RATE = 0.02
 SURPRISE_UNTIL = 0.67
-LOOP_EVERY = 0.1
-"""Share of the steps after which training thinks one loop more (docs/log.md: a tenth less time, no worse)."""
 # Of states whose held-out losses lie within this (nats a word) of the best, the one trained longest is kept: on a small
 # text it answers far more of what it has read (docs/log.md).
 TOLERANCE = 0.12
@@ -80,11 +78,6 @@ def rate_factor(step: int, total: int, warmup: int) -> float:
     return FINAL_RATE + (1.0 - FINAL_RATE) * max(0.0, (total - step) / max(1, total - warmup))
 
 
-def loops_at(done: float, most: int) -> int:
-    """Loops to train with: one at first, one more after each `LOOP_EVERY` of the steps, up to the most."""
-    return min(most, 1 + int(done / LOOP_EVERY))
-
-
 def build_optimizers(learner: Learner, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the blocks, AdamW without decay for tables, gates, gains, biases and scale."""
     matrices = list(learner.brain.blocks.parameters())
@@ -107,7 +100,7 @@ class Trainer:
         held_out: Texts kept back, or None to train without looking.
         config: How to train.
         epochs: Passes over the corpus.
-        loops: A fixed number of loops, or None for the brain's own, reached step by step (`loops_at`).
+        loops: A fixed number of loops, or None for the full number.
         phrase_probs: Probability of each held-out word under the phrase memory: training is judged by the blend of
             both, since a brain that has learned its text by heart still serves where phrases back it up.
     """
@@ -178,8 +171,7 @@ class Trainer:
                 group["lr"] = rate * factor * group.get("factor", 1.0)
         done = state.step / max(1, state.total_steps)
         strength = config.surprise_strength * max(0.0, 1.0 - done / SURPRISE_UNTIL)
-        loops = self.loops or loops_at(done, self.learner.brain.config.max_ponder)
-        loss = step_loss(self.learner, batch, loops, strength, config.surprise_clip)
+        loss = step_loss(self.learner, batch, self.loops, strength, config.surprise_clip)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]

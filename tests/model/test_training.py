@@ -29,7 +29,6 @@ from engram_model.training import (
     StepReport,
     Trainer,
     build_optimizers,
-    loops_at,
     rate_factor,
 )
 
@@ -98,15 +97,6 @@ def test_the_rate_rises_then_falls_to_two_percent(total: int, warmup: int) -> No
 def test_the_rate_of_a_known_schedule() -> None:
     found = [rate_factor(step, 1_000, 50) for step in (0, 24, 49, 50, 525, 1_000)]
     assert found == pytest.approx([0.02, 0.5, 1.0, 1.0, 0.51, 0.02])
-
-
-def test_training_thinks_once_then_twice_then_as_often_as_it_can() -> None:
-    assert [loops_at(done / 20, 3) for done in range(0, 21, 1)] == [1, 1, 2, 2, *[3] * 17]
-    assert [loops_at(done / 20, 1) for done in range(0, 21, 5)] == [1] * 5
-    learned, growing = trainer(epochs=5), []  # 20 steps; the code of a loop that is not run stays at zero
-    codes = learned.learner.brain.loop_code
-    learned.run(lambda report: growing.append([bool(code.any()) for code in codes.detach()].count(True)))
-    assert growing == [1, 1, 2, 2, *[3] * 16]
 
 
 # ------------------------------------------------------------------------------------------- optimisers
