@@ -14,7 +14,7 @@ EXAMPLES = """examples:
   uv run test_brain.py --brain diary --temperature 0.5
   echo "hello" | uv run test_brain.py                  one answer a line, plain text
   uv run test_brain.py --json < questions.txt          one JSON object a turn
-  uv run test_brain.py --no-episodes --no-ngram        what the brain says without its memories
+  uv run test_brain.py --no-episodes --no-lessons --no-ngram        what the brain says without its memories
 """
 
 
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument(name, type=kind, metavar=unit, help=text)
     made.set_defaults(brain=Path("brain"))
     made.add_argument("--no-episodes", action="store_true", help="recall no episodes")
+    made.add_argument("--no-lessons", action="store_true", help="read no exchange of the training text again")
     made.add_argument("--no-ngram", action="store_true", help="leave the memory of phrases out")
     made.add_argument("--json", action="store_true", help="print one JSON object a turn")
     return made

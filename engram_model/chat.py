@@ -19,7 +19,19 @@ from engram_model.episodes import EpisodicMemory
 from engram_model.errors import ConfigError, TextError
 from engram_model.generation import Reader, Thought, speak
 from engram_model.recollection import QUESTION, recollect
-from engram_model.text import BOT_ID, END_ID, UNK_ID, USER_ID, join_words, split_words, usual_forms
+from engram_model.text import (
+    BOT,
+    BOT_ID,
+    END,
+    END_ID,
+    SPECIALS,
+    UNK_ID,
+    USER,
+    USER_ID,
+    join_words,
+    split_words,
+    usual_forms,
+)
 
 CONTEXT_KEPT = 128
 CLOSING_MARKS = (".", "?", "!")
@@ -124,7 +136,7 @@ class Chat:
                 f"a turn must be at most {LONGEST_TURN:,} words, got {len(words):,}; use ingest.py for long texts"
             )
         began = time.perf_counter()
-        turn = Turn()
+        turn, self.reader.lessons = Turn(), None
         if self.reader.ids and self.reader.ids[-1] != END_ID:
             self.reader.advance(END_ID)
         if self.in_turns:
@@ -164,22 +176,26 @@ class Chat:
             reader.advance(word_id)
 
     def _recollect(self, turn: Turn) -> int:
-        """Read again, before this exchange, what was told earlier and belongs to the question; returns its length."""
-        if not self.config.episodes:
-            return 0
-        vocabulary, earlier = self.engram.vocabulary, self.reader.ids
-        question = [thought.word for thought in turn.heard]
+        """Read again, before this exchange, what belongs to it; returns its length.
+
+        That is what was told earlier, where it belongs to a question; else exchanges that were read in training.
+        """
+        vocabulary, earlier, said = self.engram.vocabulary, self.reader.ids, [thought.word for thought in turn.heard]
         in_mind = f" {' '.join(vocabulary.decode(earlier))} "
-        found = recollect(self.memory.episodes, question, vocabulary)
-        told = [words for words in found if f" {' '.join(words)} " not in in_mind]
-        if not told:
+        found = recollect(self.memory.episodes, said, vocabulary) if self.config.episodes else []
+        before = [(USER, *words, ".") for words in found if f" {' '.join(words)} " not in in_mind]
+        if not found and self.config.lessons:
+            before = [(USER, *read.said, BOT, *read.answer) for read in self.engram.lessons.recollect(said)]
+        if not before:
             return 0
-        before: list[int] = []
-        for words in told:
-            before += [USER_ID, *vocabulary.encode([*words, "."]).tolist(), END_ID]
-        turn.recollected = [join_words(words, vocabulary.forms) for words in told]
-        self._read_again([*before, *earlier])
-        return len(before)
+        ids = [word_id for words in before for word_id in vocabulary.encode([*words, END]).tolist()]
+        turn.recollected = [
+            join_words([word for word in words if word not in SPECIALS], vocabulary.forms) for words in before
+        ]
+        self._read_again([*ids, *earlier])
+        if not found:
+            self.reader.learn_again(ids)
+        return len(ids)
 
     def _note_forms(self, text: str, turn: Turn) -> None:
         """Write new words from now on as the speaker wrote them."""

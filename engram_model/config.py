@@ -151,6 +151,7 @@ class GenerationConfig(_Settings):
         loops: A fixed number of loops, or None for the learned halting.
         ngram: Whether the phrase memory (tables and counts) takes part.
         episodes: Whether the episodic memory takes part.
+        lessons: Whether exchanges that were read, and belong to what is said, are read again before the answer.
         seed: Seed of the draw; the same seed gives the same words.
     """
 
@@ -161,6 +162,7 @@ class GenerationConfig(_Settings):
     loops: int | None = None
     ngram: bool = True
     episodes: bool = True
+    lessons: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

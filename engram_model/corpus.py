@@ -1,4 +1,4 @@
-"""Texts as one stream of ids, packed into batches of rows.
+"""Which texts are kept back, and the others as one stream of ids, packed into batches of rows.
 
 It must not know what is learned from them.
 """
@@ -17,6 +17,35 @@ from engram_model.text import END_ID
 
 WordIds = Sequence[int] | np.ndarray
 """Word ids of one text."""
+FEWEST_TEXTS = 20
+
+
+def split_held_out(
+    found: Sequence[list[str]], share: float, generator: torch.Generator
+) -> tuple[list[list[str]], list[list[str]]]:
+    """Keep back a share of the texts, drawn at random; the end of each where there are fewer than 20.
+
+    Copies of a text stay together, so that none is both learned and kept back, and are drawn after the texts that
+    stand there once. What is longer than all that is to be kept, copies included, is never drawn: it could be all
+    that there is to learn. If nothing can be drawn, the end of each text is kept too.
+    """
+    if not share:
+        return list(found), []
+    budget = share * sum(map(len, found))
+    places: dict[tuple[str, ...], list[int]] = {}
+    for index in torch.randperm(len(found), generator=generator).tolist() if len(found) >= FEWEST_TEXTS else []:
+        places.setdefault(tuple(found[index]), []).append(index)
+    drawn = [same for text, same in places.items() if len(text) * len(same) <= budget]
+    if not drawn:
+        cuts = [(text, len(text) - int(share * len(text))) for text in found]
+        return [text[:cut] for text, cut in cuts], [text[cut:] for text, cut in cuts if cut < len(text)]
+    kept: set[int] = set()
+    for same in sorted(drawn, key=lambda same: len(same) > 1):
+        if budget <= 0:
+            break
+        kept.update(same)
+        budget -= len(found[same[0]]) * len(same)
+    return [t for i, t in enumerate(found) if i not in kept], [t for i, t in enumerate(found) if i in kept]
 
 
 @dataclass(frozen=True)
@@ -37,9 +66,12 @@ class Corpus:
 
     Args:
         texts: Word ids of each text, each ending with <END>.
+        together: Texts (by their place) that `shuffled` reads as one, in random order; each text once at most.
     """
 
-    def __init__(self, texts: Sequence[WordIds]) -> None:
+    def __init__(self, texts: Sequence[WordIds], together: Sequence[Sequence[int]] = ()) -> None:
+        grouped = {text for group in together for text in group}
+        self.units = [*map(list, together), *([text] for text in range(len(texts)) if text not in grouped)]
         self.lengths = np.array([len(text) for text in texts], dtype=np.int64)
         self.starts = np.concatenate(([0], np.cumsum(self.lengths)))[:-1]
         self.targets = torch.from_numpy(np.concatenate([np.asarray(text, dtype=np.int64) for text in texts]))
@@ -52,13 +84,20 @@ class Corpus:
         """Number of words."""
         return len(self.targets)
 
-    def _take(self, index: Int[Tensor, "rows time"]) -> Batch:
+    def _take(self, index: Int[Tensor, "rows time"], begins: Int[Tensor, " words"]) -> Batch:
         # Counted along the row: a text that a row holds twice is two texts there.
-        return Batch(self.inputs[index], self.targets[index], self.begins[index].cumsum(dim=1))
+        return Batch(self.inputs[index], self.targets[index], begins[index].cumsum(dim=1))
 
     def shuffled(self, generator: torch.Generator, rows: int, time: int) -> Iterator[Batch]:
         """One epoch: the texts in random order, cut from a random offset into full batches of rows x time."""
-        order = torch.randperm(len(self.lengths), generator=generator).numpy()
+        order: list[int] = []
+        begins = self.begins.clone()
+        for place in torch.randperm(len(self.units), generator=generator).tolist():
+            unit = self.units[place]
+            if len(unit) > 1:
+                unit = [unit[member] for member in torch.randperm(len(unit), generator=generator).tolist()]
+                begins[torch.from_numpy(self.starts[unit[1:]])] = 0
+            order += unit
         spans = [np.arange(self.starts[text], self.starts[text] + self.lengths[text]) for text in order]
         stream = torch.from_numpy(np.concatenate(spans))
         offset = int(torch.randint(time, (1,), generator=generator))
@@ -68,7 +107,7 @@ class Corpus:
         index = stream[: len(stream) // time * time].view(-1, time)
         index = index[torch.randperm(len(index), generator=generator)]
         for start in range(0, len(index) - rows + 1, rows):
-            yield self._take(index[start : start + rows])
+            yield self._take(index[start : start + rows], begins)
 
     def whole_texts(self, max_time: int, overlap: int, batch_words: int) -> Iterator[tuple[Batch, Tensor]]:
         """Every text once, as rows of at most `max_time` words, short beside short.
@@ -100,5 +139,5 @@ class Corpus:
             index[row, : end - start] = torch.arange(start, end)
             places[row, scored - start : end - start] = torch.arange(scored, end)
             segments[row, : end - start] = 0
-        batch = self._take(index)
+        batch = self._take(index, self.begins)
         return Batch(batch.inputs, batch.targets, segments), places

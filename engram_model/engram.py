@@ -15,11 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from engram_model import checkpoint, episodes, vocabulary
+from engram_model import checkpoint, episodes, lessons, vocabulary
 from engram_model.brain import Brain, concept
 from engram_model.config import BrainConfig, GenerationConfig, TrainingConfig
 from engram_model.episodes import Episode, EpisodicMemory
 from engram_model.errors import BrainError
+from engram_model.lessons import Lessons
 from engram_model.mind import Mind
 from engram_model.phrases import PhraseCounts
 from engram_model.recall import EpisodeGate
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 MEMORY_PREFIX = "memory."
 PHRASE_PREFIX = "phrases."
 REKEY_BATCH = 32
+COLLECTIONS = (vocabulary.COLLECTION, episodes.COLLECTION, lessons.COLLECTION)
 
 
 class Engram:
@@ -42,6 +44,7 @@ class Engram:
     Attributes:
         mind: Brain, vocabulary, phrase memory and gates.
         episodes: The episodic memory.
+        lessons: The exchanges it has read.
         store: The open Chroma store; None for a brain that was never saved.
         manifest: Settings, seed, data fingerprint and figures, as in engram.json.
 
@@ -50,8 +53,11 @@ class Engram:
         >>> brain.chat().say("hello")                       # doctest: +SKIP
     """
 
-    def __init__(self, mind: Mind, memory: EpisodicMemory, manifest: dict[str, Any]) -> None:
+    def __init__(
+        self, mind: Mind, memory: EpisodicMemory, manifest: dict[str, Any], read: Lessons | None = None
+    ) -> None:
         self.mind, self.episodes, self.manifest = mind, memory, manifest
+        self.lessons = Lessons(()) if read is None else read
         self.store: Store | None = None
         self.directory: Path | None = None
 
@@ -102,15 +108,16 @@ class Engram:
                 )
             store = Store.open(location)
             try:
-                for name in (vocabulary.COLLECTION, episodes.COLLECTION):
+                for name in COLLECTIONS:
                     store.settle(name, manifest["generation"])
                 words = Vocabulary.from_rows(store.read(vocabulary.COLLECTION))
                 memory = EpisodicMemory.from_rows(store.read(episodes.COLLECTION), words.ids, dim=words.dim)
+                read = Lessons.from_rows(store.read(lessons.COLLECTION))
                 mind = _mind_from(tensors, manifest, words)
             except BaseException:
                 store.close()
                 raise
-        found = cls(mind, memory, manifest)
+        found = cls(mind, memory, manifest, read)
         found.store, found.directory = store, directory
         return found
 
@@ -143,15 +150,16 @@ class Engram:
         checkpoint.prepare(directory, _tensors_of(self.mind), manifest)
         try:
             store = self._store_at(chroma or directory / checkpoint.STORE)
-            store.stage(vocabulary.COLLECTION, self.vocabulary.rows(), generation)
-            store.stage(episodes.COLLECTION, self.episodes.rows(), generation)
+            contents = self.vocabulary.rows(), self.episodes.rows(), self.lessons.rows(self.vocabulary)
+            for name, rows in zip(COLLECTIONS, contents, strict=True):
+                store.stage(name, rows, generation)
         except BaseException:
             checkpoint.discard(directory)
             raise
         checkpoint.commit(directory)
         self.manifest = manifest
-        store.settle(vocabulary.COLLECTION, generation)
-        store.settle(episodes.COLLECTION, generation)
+        for name in COLLECTIONS:
+            store.settle(name, generation)
         return store
 
     def _server(self, directory: Path) -> str | None:

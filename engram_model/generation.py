@@ -20,11 +20,13 @@ from engram_model.episodes import EpisodicMemory
 from engram_model.mind import SOURCES, Mind, Prediction, phrase_view, predict
 from engram_model.nearest import highest
 from engram_model.recall import SUFFIX, Trust, recall_one
-from engram_model.text import END_ID, SPECIALS, UNK_ID
+from engram_model.text import BOT_ID, END_ID, SPECIALS, UNK_ID, USER_ID
 
 CANDIDATES = 5
 NEAREST = 3
 PHRASE_REACH = 8
+LESSON_TRUST = 2.0
+"""How much more, in logits, moments are believed while lessons are among them (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Reader:
         self.ids: list[int] = []
         self.cache = Cache(mind.brain.config.context_size)
         self.trust = Trust()
+        self.lessons: EpisodicMemory | None = None
         self._output: BrainOutput
         self._state: Float[Tensor, "1 dim"]
         mind.brain.eval()
@@ -130,6 +133,20 @@ class Reader:
             self._read(part)
             self.ids.extend(part)
 
+    @torch.inference_mode()
+    def learn_again(self, ids: Sequence[int]) -> None:
+        """Make moments of words that stand at the beginning of what was read: from now on they come to mind besides."""
+        vocabulary, switches = self.mind.vocabulary, {"loops": self.config.loops, "ngram": self.config.ngram}
+        states = self.mind.brain(torch.tensor([[END_ID, *ids[:-1]]]), vocabulary.vectors, **switches).state[0]
+        words, self.lessons = vocabulary.decode(ids), EpisodicMemory(vocabulary.dim)
+        for place, (word_id, key) in enumerate(zip(ids, concept(states), strict=True)):
+            if word_id not in (USER_ID, BOT_ID):
+                before = slice(max(0, place - SUFFIX), place)
+                self.lessons.add(
+                    key=key, next_word=words[place], next_id=word_id, context=words[before], context_ids=ids[before],
+                    surprise=0.0, conversation="lessons",
+                )  # fmt: skip
+
     def suffix(self) -> list[int]:
         """Ids of the last four words, latest first, -1 where there are fewer."""
         latest = self.ids[::-1][:SUFFIX]
@@ -145,10 +162,13 @@ class Reader:
         phrases = recalled = None
         if self.config.ngram and self.mind.phrases is not None:
             phrases = phrase_view(self.mind, [self.ids[-PHRASE_REACH:]])
-        if self.config.episodes and self.memory is not None and len(self.memory):
-            recalled = recall_one(self.memory, concept(self._state)[0], self.suffix(), len(self.mind.vocabulary))
+        own = self.memory if self.config.episodes else None
+        memories = [memory for memory in (own, self.lessons) if memory is not None and len(memory)]
+        if memories:
+            recalled = recall_one(memories, concept(self._state)[0], self.suffix(), len(self.mind.vocabulary))
+        trust = self.trust if self.lessons is None else Trust(self.trust.level + LESSON_TRUST)
         came = None if heard is None else torch.tensor([heard])
-        return predict(self.mind, self._state, phrases, recalled, self.trust, came)
+        return predict(self.mind, self._state, phrases, recalled, trust, came)
 
     @torch.no_grad()
     def think(self, word: int, prediction: Prediction | None = None) -> Thought:
@@ -176,7 +196,7 @@ class Reader:
         )
 
     def _recalled(self, prediction: Prediction) -> tuple[RecalledEpisode, ...]:
-        if prediction.recalled is None or prediction.weights is None or self.memory is None:
+        if prediction.recalled is None or prediction.weights is None or self.memory is None or not self.config.episodes:
             return ()
         found = prediction.recalled
         weights, order = prediction.weights[0].topk(min(CANDIDATES, prediction.weights.shape[1]))
@@ -184,6 +204,7 @@ class Reader:
         return tuple(
             RecalledEpisode(self.memory.id_at(row), self.mind.vocabulary.decode([word])[0], weight, near, matched)
             for weight, row, word, near, matched in zip(weights.tolist(), *columns, strict=True)
+            if row < len(self.memory)  # the others are lessons
         )
 
 

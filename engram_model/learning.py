@@ -20,10 +20,11 @@ from torch import Tensor
 
 from engram_model.calibration import calibrate
 from engram_model.config import BrainConfig, TrainingConfig
-from engram_model.corpus import Corpus
+from engram_model.corpus import Corpus, split_held_out
 from engram_model.engram import Engram, manifest_of
 from engram_model.episodes import EpisodicMemory
 from engram_model.errors import BrainError, ConfigError, TextError
+from engram_model.lessons import Lessons, exchanges, together
 from engram_model.mind import Mind
 from engram_model.objective import Learner
 from engram_model.phrases import PhraseCounts
@@ -36,7 +37,6 @@ from engram_model.vocabulary import Vocabulary
 
 START_NORM = 0.1
 BASELINE_ORDER = 5
-FEWEST_TEXTS = 20
 FEWEST_WORDS = 20
 LONG_TEXT = 4096
 WORD_BUDGET = 2_000_000
@@ -53,6 +53,8 @@ class Lesson:
         learned: Word ids of the texts to learn.
         held_out: Word ids of the texts kept back (may be empty).
         phrases: Phrase counts of the texts to learn, for the baseline and the phrase memory.
+        together: Places in `learned` of the exchanges of one subject, which are read together.
+        lessons: Every exchange that was read.
         fingerprint: Hash of the words in order; a run can be resumed only on the same.
     """
 
@@ -61,6 +63,8 @@ class Lesson:
     learned: list[np.ndarray]
     held_out: list[np.ndarray]
     phrases: PhraseCounts
+    together: list[list[int]]
+    lessons: Lessons
     fingerprint: str
 
     def words(self) -> int:
@@ -76,34 +80,6 @@ def default_epochs(words: int) -> int:
 def default_dropout(words: int) -> float:
     """0.3 for 50 thousand words, which are read many times, falling with their logarithm to 0.1 for 400 thousand."""
     return min(0.3, max(0.1, 0.1 + 0.2 * math.log2(400_000 / max(1, words)) / 3.0))
-
-
-def split_held_out(
-    found: Sequence[list[str]], share: float, generator: torch.Generator
-) -> tuple[list[list[str]], list[list[str]]]:
-    """Keep back a share of the texts, drawn at random; the end of each where there are fewer than 20.
-
-    Copies of a text stay together, so that none is both learned and kept back, and are drawn after the texts that
-    stand there once. What is longer than all that is to be kept, copies included, is never drawn: it could be all
-    that there is to learn. If nothing can be drawn, the end of each text is kept too.
-    """
-    if not share:
-        return list(found), []
-    budget = share * sum(map(len, found))
-    places: dict[tuple[str, ...], list[int]] = {}
-    for index in torch.randperm(len(found), generator=generator).tolist() if len(found) >= FEWEST_TEXTS else []:
-        places.setdefault(tuple(found[index]), []).append(index)
-    drawn = [same for text, same in places.items() if len(text) * len(same) <= budget]
-    if not drawn:
-        cuts = [(text, len(text) - int(share * len(text))) for text in found]
-        return [text[:cut] for text, cut in cuts], [text[cut:] for text, cut in cuts if cut < len(text)]
-    kept: set[int] = set()
-    for same in sorted(drawn, key=lambda same: len(same) > 1):
-        if budget <= 0:
-            break
-        kept.update(same)
-        budget -= len(found[same[0]]) * len(same)
-    return [t for i, t in enumerate(found) if i not in kept], [t for i, t in enumerate(found) if i in kept]
 
 
 def prepare(paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, start: Engram | None = None) -> Lesson:
@@ -147,6 +123,8 @@ def prepare(paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig,
         ids,
         [vocabulary.encode(text).numpy() for text in held_out],
         PhraseCounts.fit(ids, len(vocabulary), BASELINE_ORDER),
+        together(learned, generator),
+        Lessons(exchange for text in learned for exchange in exchanges(text)),
         hashlib.sha256("\n".join(" ".join(text) for text in learned).encode()).hexdigest(),
     )
 
@@ -181,7 +159,7 @@ class Learning:
         self.learner = Learner(brain, vocabulary.vectors.contiguous(), lesson.norms, _finite(vocabulary.resting))
         if start is not None:
             self.learner.brain.load_state_dict(start.mind.brain.state_dict())
-        corpus = Corpus(lesson.learned)
+        corpus = Corpus(lesson.learned, lesson.together)
         held_out = Corpus(lesson.held_out) if lesson.held_out else None
         epochs = training.epochs or default_epochs(len(corpus))
         phrase_probs = None
@@ -251,7 +229,9 @@ class Learning:
         figures = self.figures(mind)
         figures["seconds"] = round(self.trainer.progress.seconds + time.perf_counter() - began, 1)
         manifest = manifest_of(self.config, self.training, self.lesson.fingerprint, figures)
-        finished = Engram(mind, EpisodicMemory(mind.vocabulary.dim), manifest)
+        earlier = self.start.lessons.exchanges if self.start is not None else []
+        lessons = Lessons([*earlier, *self.lesson.lessons.exchanges])
+        finished = Engram(mind, EpisodicMemory(mind.vocabulary.dim), manifest, lessons)
         if known is not None:
             finished.inherit(known)
         return finished

@@ -73,7 +73,11 @@ def is_answered(reply: str, answers: Sequence[str]) -> bool:
 
 
 def ask(
-    engram: Engram, questions: Sequence[Question], seed: int, on_reply: Callable[[int], None] = lambda count: None
+    engram: Engram,
+    questions: Sequence[Question],
+    seed: int,
+    on_reply: Callable[[int], None] = lambda count: None,
+    lessons: bool = True,
 ) -> list[Asked]:
     """Ask each question at temperature 0.1 in a fresh conversation that leaves no trace.
 
@@ -82,10 +86,12 @@ def ask(
         questions: What is asked.
         seed: Seed of each draw.
         on_reply: Called with 1 after each reply.
+        lessons: Whether exchanges that were read are read again.
     """
     found = []
+    config = GenerationConfig(temperature=TEMPERATURE, seed=seed, lessons=lessons)
     for question in questions:
-        chat = engram.chat(GenerationConfig(temperature=TEMPERATURE, seed=seed), remember=False)
+        chat = engram.chat(config, remember=False)
         reply = chat.say(question.question)
         found.append(Asked(question.question, question.answers, reply, is_answered(reply, question.answers)))
         on_reply(1)

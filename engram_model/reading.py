@@ -145,7 +145,7 @@ def predictions(
         elif memory is not None and len(memory):
             places = range(*rows.indices(len(reading)))
             size = len(mind.vocabulary)
-            found = [recall_one(memory, keys[row], reading.suffixes[row].tolist(), size) for row in places]
+            found = [recall_one([memory], keys[row], reading.suffixes[row].tolist(), size) for row in places]
             recalled = Recalled(*(torch.cat([getattr(one, part.name) for one in found]) for part in fields(Recalled)))
         yield rows, predict(mind, reading.states[rows], phrases, recalled, trust, reading.targets[rows])
 

@@ -113,11 +113,13 @@ def _measure(engram: Engram, arguments: argparse.Namespace, questions: list[Ques
     with _bar(coherence.PROMPTS, "replies", "replying") as advance:
         found["coherence"] = coherence_report(engram, material, fitting, learned, SEED, advance)
     found["coherence"]["learned_text"] = source
-    with _bar(len(questions), "questions", "asking") as advance:
-        asked = ask(engram, questions, SEED, advance)
+    with _bar(2 * len(questions), "questions", "asking") as advance:
+        asked, alone = (ask(engram, questions, SEED, advance, lessons) for lessons in (True, False))
     found["questions"] = {
         "temperature": TEMPERATURE,
+        "lessons": len(engram.lessons),
         "share_answered": sum(one.answered for one in asked) / len(asked),
+        "share_answered_without_lessons": sum(one.answered for one in alone) / len(asked),
         "asked": [asdict(one) for one in asked],
     } if asked else None  # fmt: skip
     return found

@@ -185,4 +185,5 @@ def _questions(found: dict[str, Any] | None) -> str:
     asked = found["asked"]
     right = sum(one["answered"] for one in asked)
     share = f"Answered: {right} of {len(asked)} ({_percent(found['share_answered'])})"
-    return "\n".join([_title("Questions"), *lines, "", f"{share}, at temperature {found['temperature']}."])
+    alone = f"without the {found['lessons']:,} lessons read again: {_percent(found['share_answered_without_lessons'])}"
+    return "\n".join([_title("Questions"), *lines, "", f"{share}, at temperature {found['temperature']}; {alone}."])

@@ -35,7 +35,7 @@ MARGIN = 2
 def talk(arguments: argparse.Namespace) -> int:
     """Open the brain, talk until the speaker leaves, and keep what was told; returns the exit code."""
     given = {field.name: getattr(arguments, field.name, None) for field in fields(GenerationConfig)}
-    given |= {"episodes": not arguments.no_episodes, "ngram": not arguments.no_ngram}
+    given |= {name: not getattr(arguments, f"no_{name}") for name in ("episodes", "lessons", "ngram")}
     config = GenerationConfig().override(**given)
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):

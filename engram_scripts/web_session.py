@@ -32,7 +32,14 @@ ASKING = GenerationConfig(temperature=0.1, max_words=30)
 
 
 def drawing(
-    temperature: float, top_k: float, max_words: float, loops: str, seed: float, phrases: bool, episodes: bool
+    temperature: float,
+    top_k: float,
+    max_words: float,
+    loops: str,
+    seed: float,
+    phrases: bool,
+    episodes: bool,
+    lessons: bool,
 ) -> GenerationConfig:
     """The settings that the controls of the page stand for, in the order of the controls."""
     return GenerationConfig(
@@ -43,15 +50,16 @@ def drawing(
         seed=int(seed or 0),
         ngram=phrases,
         episodes=episodes,
+        lessons=lessons,
     )
 
 
 def own_copy(engram: Engram) -> Engram:
-    """An Engram that shares the trained weights and counts, but has its own words, no episodes and no store."""
+    """An Engram that shares what was trained and read, but has its own words, no episodes and no store."""
     words = engram.vocabulary
     columns = WordColumns(words.words, words.vectors, words.resting, words.counts, words.forms)
     mind = replace(engram.mind, vocabulary=Vocabulary(columns))
-    return Engram(mind, EpisodicMemory(words.dim, EPISODES_KEPT), engram.manifest)
+    return Engram(mind, EpisodicMemory(words.dim, EPISODES_KEPT), engram.manifest, engram.lessons)
 
 
 @dataclass(frozen=True)

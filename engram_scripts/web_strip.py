@@ -62,12 +62,13 @@ def strip_item(thought: Thought, shown: str, moments: Mapping[str, Episode], for
 
 
 def strip_end(turn: Turn) -> str:
-    """What closes the strip when the answer is complete: how long it took, and what is remembered of what was said."""
+    """What closes the strip when the answer is complete: how long it took, what is remembered, what was thought of."""
     words, stored = len(turn.thoughts), len(turn.stored)
     new = f" · learned {safe(', '.join(turn.learned))}" if turn.learned else ""
+    thought_of = "".join(f'<span class="took">thought of “{safe(told)}”</span>' for told in turn.recollected)
     return (
         f'<span class="took">{words} word{"" if words == 1 else "s"} in {turn.seconds:.2f} s · '
-        f"{stored} moment{'' if stored == 1 else 's'} remembered{new}</span>"
+        f"{stored} moment{'' if stored == 1 else 's'} remembered{new}</span>{thought_of}"
     )
 
 

@@ -55,6 +55,7 @@ def controls() -> list[gr.components.Component]:
         gr.Number(TALKING.seed, label="Seed", precision=0, minimum=0, maximum=MOST_SEED, info="same seed, same words"),
         gr.Checkbox(True, label="Phrase memory", info="counted phrases and their tables", elem_id="phrases"),
         gr.Checkbox(True, label="Episodes", info="moments of this visit", elem_id="episodes"),
+        gr.Checkbox(True, label="Lessons", info="exchanges it has read", elem_id="lessons"),
     ]
 
 

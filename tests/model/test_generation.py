@@ -76,7 +76,7 @@ def recomputed(mind: Mind, memory: EpisodicMemory | None, config: GenerationConf
     output = mind.brain(torch.tensor([[END_ID, *ids]]), mind.vocabulary.vectors, loops=config.loops, ngram=config.ngram)
     state = output.state[:, -1].detach()
     suffix = [*ids[::-1][:4], *[-1] * (4 - len(ids))]
-    recalled = recall_one(memory, concept(state)[0], suffix, len(mind.vocabulary)) if memory else None
+    recalled = recall_one([memory], concept(state)[0], suffix, len(mind.vocabulary)) if memory else None
     return predict(mind, state, phrase_view(mind, [ids]) if config.ngram else None, recalled)
 
 

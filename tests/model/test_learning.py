@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from engram_model import checkpoint
 from engram_model.config import BrainConfig, TrainingConfig
+from engram_model.corpus import split_held_out
 from engram_model.engram import Engram
 from engram_model.errors import BrainError, ConfigError, TextError
-from engram_model.learning import Learning, default_dropout, default_epochs, prepare, split_held_out
+from engram_model.learning import Learning, default_dropout, default_epochs, prepare
 
 SHAPE = BrainConfig(
     embed_dim=20, n_layers=2, n_heads=2, context_size=11, max_ponder=2, ngram_table_size=211, ngram_dim=5

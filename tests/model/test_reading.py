@@ -152,7 +152,7 @@ def test_remembering_while_reading_is_remembering_one_moment_after_the_other(tex
         here = slice(row, row + 1)
         recalled = None
         if len(memory):
-            recalled = recall_one(memory, concept(found.states[row]), found.suffixes[row].tolist(), WORDS)
+            recalled = recall_one([memory], concept(found.states[row]), found.suffixes[row].tolist(), WORDS)
         view = phrase_view(MIND, found.contexts[here])
         alone = predict(MIND, found.states[here], view, recalled, trust, found.targets[here]).probs
         torch.testing.assert_close(alone[0], together[row], atol=1e-6, rtol=1e-4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -79,6 +80,7 @@ def recalled() -> Recalled:
 @given(st.lists(suffix_words, min_size=1, max_size=7), suffix_words)
 def test_matched_words_is_a_naive_loop(suffixes: list[list[int]], here: list[int]) -> None:
     found = matched_words(torch.tensor(suffixes), torch.tensor(here)).tolist()
+    assert found == matched_words(np.array(suffixes), np.array(here)).tolist()
     for suffix, length in zip(suffixes, found, strict=True):
         naive = 0
         while naive < SUFFIX and suffix[naive] == here[naive] >= 0:
@@ -242,7 +244,7 @@ def test_recalling_all_moments_at_once_is_recalling_one_at_a_time(words: int) ->
     for row, moment in enumerate(moments.tolist()):
         for now in range(len(memory), moment):
             remember(memory, keys[now], int(ids[now]), suffixes[now].tolist())
-        one = recall_one(memory, keys[moment], suffixes[moment].tolist(), WORDS)
+        one = recall_one([memory], keys[moment], suffixes[moment].tolist(), WORDS)
         real = min(RECALLED, moment)
         assert one.rows.shape == (1, real)
         torch.testing.assert_close(one.similarity[0], together.similarity[row, :real], atol=1e-6, rtol=1e-5)
@@ -255,7 +257,7 @@ def test_recalling_all_moments_at_once_is_recalling_one_at_a_time(words: int) ->
 
 def test_the_background_is_the_share_of_each_word_among_all_episodes() -> None:
     keys, ids, suffixes = stream()
-    found = recall_one(memory_of(keys, ids, suffixes), keys[0], suffixes[0].tolist(), WORDS)
+    found = recall_one([memory_of(keys, ids, suffixes)], keys[0], suffixes[0].tolist(), WORDS)
     assert found.background[0].tolist() == pytest.approx([ids.tolist().count(w) / EPISODES for w in range(WORDS)])
 
 
@@ -265,7 +267,7 @@ def test_a_phrase_in_common_is_recalled_even_if_its_state_is_far_away() -> None:
     farthest = SUFFIX + int((keys @ query)[SUFFIX:].argmin())
     here, nearest = suffixes[farthest], (keys @ query).topk(RECALLED - SUFFIX).indices.tolist()
     for found in (
-        recall_one(memory_of(keys, ids, suffixes), query, here.tolist(), WORDS),
+        recall_one([memory_of(keys, ids, suffixes)], query, here.tolist(), WORDS),
         causal_recall(keys, ids, suffixes, query[None], here[None], torch.tensor([EPISODES]), WORDS),
     ):
         assert found.similarity.shape == (1, RECALLED) and farthest in found.rows[0] and farthest not in nearest
@@ -302,8 +304,8 @@ def test_a_moment_never_sees_what_comes_later() -> None:
 def test_what_is_remembered_later_does_not_change_what_was_recalled() -> None:
     keys, ids, suffixes = stream()
     memory = memory_of(keys[:60], ids[:60], suffixes[:60])
-    before = recall_one(memory, keys[70], suffixes[70].tolist(), WORDS)
-    grown = recall_one(memory_of(keys, ids, suffixes), keys[70], suffixes[70].tolist(), WORDS)
+    before = recall_one([memory], keys[70], suffixes[70].tolist(), WORDS)
+    grown = recall_one([memory_of(keys, ids, suffixes)], keys[70], suffixes[70].tolist(), WORDS)
     assert int(grown.rows[0, 0]) == 70 and int(before.rows.max()) < 60
 
 
@@ -314,9 +316,9 @@ def test_an_episode_whose_word_was_removed_is_not_recalled() -> None:
     keys, ids, suffixes = stream()
     memory = memory_of(keys, ids, suffixes)
     known = {f"w{word:02d}": word for word in (4, 6)}
-    assert (recall_one(memory, keys[70], suffixes[70].tolist(), WORDS).words == 5).any()
+    assert (recall_one([memory], keys[70], suffixes[70].tolist(), WORDS).words == 5).any()
     memory.relink(known)
-    found = recall_one(memory, keys[70], suffixes[70].tolist(), WORDS)
+    found = recall_one([memory], keys[70], suffixes[70].tolist(), WORDS)
     assert set(found.words[0].tolist()) == {4, 6}
     assert torch.equal(memory.next_ids[found.rows], found.words)
     assert found.background[0].nonzero()[:, 0].tolist() == [4, 6] and int(found.total) == int((ids != 5).sum())
@@ -326,6 +328,18 @@ def test_a_memory_of_removed_words_only_says_nothing() -> None:
     keys, ids, suffixes = stream(5)
     memory = memory_of(keys, ids, suffixes)
     memory.relink({})
-    found = recall_one(memory, keys[3], suffixes[3].tolist(), WORDS)
+    found = recall_one([memory], keys[3], suffixes[3].tolist(), WORDS)
     assert found.rows.shape == (1, 0) and int(found.total) == 0 and found.background.eq(0).all()
     assert not any(part.any() for part in EpisodeGate().weights(found))
+
+
+def test_several_memories_are_remembered_as_one() -> None:
+    keys, ids, suffixes = stream()
+    whole = recall_one([memory_of(keys, ids, suffixes)], keys[70], suffixes[70].tolist(), WORDS)
+    for cut in (1, 70, 300):
+        parts = [memory_of(keys[part], ids[part], suffixes[part]) for part in (slice(0, cut), slice(cut, None))]
+        found = recall_one(parts, keys[70], suffixes[70].tolist(), WORDS)
+        assert torch.equal(found.rows, whole.rows) and torch.equal(found.words, whole.words)
+        assert torch.equal(found.matched, whole.matched) and torch.equal(found.total, whole.total)
+        torch.testing.assert_close(found.similarity, whole.similarity)
+        torch.testing.assert_close(found.background, whole.background)

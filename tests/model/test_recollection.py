@@ -1,4 +1,4 @@
-"""What was told in one conversation is read again in another where it answers a question, and only there."""
+"""What was told in one conversation, or read in training, is read again where it belongs to what is said."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from engram_model.config import GenerationConfig
 from engram_model.engram import Engram
+from engram_model.generation import Reader
+from engram_model.lessons import COLLECTION
 from engram_model.recollection import COVERAGE, MOST, NEAR_BEST, information, recollect, statements
 from engram_model.records import Episode
-from engram_model.text import END, USER
+from engram_model.text import BOT, END, USER
 from engram_model.vocabulary import Vocabulary
 
-CALM = GenerationConfig(temperature=0.3, max_words=7)
+CALM = GenerationConfig(temperature=0.3, max_words=7, lessons=False)
+READING = CALM.override(lessons=True)
 ASKED = "what is my name?"
 
 
@@ -143,3 +147,72 @@ def test_without_a_memory_nothing_is_recollected(engram: Engram) -> None:
     chat = engram.chat(CALM, "tuesday")
     chat.say(ASKED)
     assert chat.history[-1].recollected == []
+
+
+# ------------------------------------------------------------------------------------------- lessons
+
+
+def test_an_exchange_that_was_read_is_read_again_before_the_answer(engram: Engram) -> None:
+    asked = engram.chat(READING, remember=False)
+    asked.say("Where does the cow live?")
+    assert asked.history[-1].recollected[-1] == "Where does the cow live? The cow lives by the garden."
+    words = engram.vocabulary.decode(asked.reader.ids)
+    last = words[: len(words) - 1 - words[::-1].index(USER)]
+    assert " ".join(last).endswith("the cow lives by the garden . <END>"), "the best stands right before the question"
+    silent = engram.chat(CALM, remember=False)
+    silent.say("Where does the cow live?")
+    assert silent.history[-1].recollected == []
+
+
+def test_words_of_a_lesson_come_to_mind_while_the_answer_is_given_and_leave_no_trace(engram: Engram) -> None:
+    chat = engram.chat(READING)
+    answer = chat.stream("Where does the cow live?")
+    first = next(answer)
+    lessons = chat.reader.lessons
+    assert lessons is not None and {e.next_word for e in lessons.episodes} >= {"cow", "garden", END}
+    assert not {e.next_word for e in lessons.episodes} & {USER, BOT}
+    assert first.episode_share > 0 and first.recalled == (), "lessons are no episodes"
+    kept = len(engram.episodes)
+    list(answer)
+    assert len(engram.episodes) == kept + len(chat.history[-1].stored)
+    lived = engram.chat(CALM, remember=False)
+    assert next(lived.stream("Where does the cow live?")).episode_share == 0, "nothing comes to mind without them"
+    chat.say("my name is Zebulon.")
+    chat.say(ASKED)
+    assert chat.reader.lessons is None and chat.history[-1].recollected == ["My name is Zebulon."]
+
+
+def test_the_keys_of_a_lesson_are_the_states_of_reading_it(engram: Engram) -> None:
+    reader = Reader(engram.mind, None, GenerationConfig())
+    ids = engram.vocabulary.encode([USER, "hello", "!", BOT, "hello", "!", END]).tolist()
+    reader.learn_again(ids)
+    assert reader.lessons is not None and [e.next_word for e in reader.lessons.episodes] == ["hello", "!"] * 2 + [END]
+    for word, key in zip(ids, [None, 0, 1, None, 2, 3, 4], strict=True):
+        if key is not None:
+            torch.testing.assert_close(reader.lessons.keys[key], reader.think(word).key, atol=1e-5, rtol=1e-4)
+        reader.advance(word)
+
+
+def test_what_was_told_comes_before_what_was_read(engram: Engram) -> None:
+    chat = engram.chat(READING)
+    chat.say(ASKED)
+    assert chat.history[-1].recollected, "positive control: something of this kind was read"
+    chat.say("my name is Zebulon.")
+    chat.say(ASKED)
+    assert chat.history[-1].recollected == ["My name is Zebulon."]
+
+
+def test_lessons_live_in_the_store(copy_of_brain: Path) -> None:
+    first = Engram.load(copy_of_brain)
+    assert len(first.lessons) > 10 and first.store is not None
+    rows = first.store.read(COLLECTION)
+    chosen = next(row for row, said in enumerate(rows.documents) if said.startswith("Where does the cow live?"))
+    first.store.delete(COLLECTION, [rows.ids[chosen]])
+    first.close()
+    second = Engram.load(copy_of_brain)
+    assert len(second.lessons) == len(first.lessons) - 1
+    second.save(copy_of_brain)
+    second.close()
+    third = Engram.load(copy_of_brain)
+    assert third.lessons.exchanges == second.lessons.exchanges, "what was deleted stays away"
+    third.close()

@@ -1,0 +1,170 @@
+"""What was read as question and answer, kept word for word: which of it belongs to what is asked now.
+
+It must not know where rows are kept, nor how the brain reads an exchange again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch.nn.functional import normalize
+
+from engram_model.errors import StoreError
+from engram_model.rows import Rows
+from engram_model.text import BOT, END, UNK_ID, USER, join_words
+from engram_model.vocabulary import Vocabulary
+
+COLLECTION = "engram_lessons"
+SIMILAR = 0.3
+"""Least cosine of exchanges that belong together."""
+RECOLLECTED = 2
+TOGETHER = 3
+"""Exchanges that are read as one text in training, so that the later ones can be answered from the earlier."""
+LONGEST = 64
+COMMON = 1_000
+"""Words in more exchanges than this do not decide what is read together; it keeps the search short on long texts."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What was said, mostly a question, and what was answered, as words."""
+
+    said: tuple[str, ...]
+    answer: tuple[str, ...]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All words of both."""
+        return self.said + self.answer
+
+
+def exchanges(text: Sequence[str]) -> list[Exchange]:
+    """The exchanges of one text, in order: a user's turn and the answer that follows it."""
+    turns: list[tuple[str, list[str]]] = []
+    for word in text:
+        if word in (USER, BOT):
+            turns.append((word, []))
+        elif turns and word != END:
+            turns[-1][1].append(word)
+    return [
+        Exchange(tuple(said), tuple(answer))
+        for (user, said), (bot, answer) in pairwise(turns)
+        if (user, bot) == (USER, BOT) and said and answer
+    ]
+
+
+def _terms(words: Iterable[str]) -> list[str]:
+    """What exchanges are compared by: each word once, Ada's as Ada, no punctuation."""
+    return sorted({word.removesuffix("'s") for word in words if any(map(str.isalnum, word))})
+
+
+class Lessons:
+    """Exchanges that were read, found by the words they share with what is said now.
+
+    Two are as near as the cosine of their words, each word weighing ln(1 + n / (df + 1/2)), with df of n exchanges that
+    have it (Robertson & Zaragoza 2009, the inverse document frequency of BM25, without its counts).
+
+    Args:
+        exchanges: What was read; each is kept once.
+    """
+
+    def __init__(self, exchanges: Iterable[Exchange]) -> None:
+        self.exchanges = list(dict.fromkeys(exchanges))
+        rows: defaultdict[str, list[int]] = defaultdict(list)
+        for row, exchange in enumerate(self.exchanges):
+            for term in _terms(exchange.words):
+                rows[term].append(row)
+        self._rows = {term: np.array(found) for term, found in rows.items()}
+        squares = np.zeros(len(self))
+        for term, found in self._rows.items():
+            squares[found] += self._weight(term) ** 2
+        self._norms = np.sqrt(squares)
+
+    def __len__(self) -> int:
+        """Return the number of exchanges."""
+        return len(self.exchanges)
+
+    def _weight(self, term: str) -> float:
+        return math.log1p(len(self) / (len(self._rows.get(term, ())) + 0.5))
+
+    def closeness(self, words: Iterable[str], common: int | None = None) -> Float[np.ndarray, " exchanges"]:
+        """Cosine of every exchange with some words; words in more than `common` exchanges count for nothing."""
+        found, square = np.zeros(len(self)), 0.0
+        for term in _terms(words):
+            weight, rows = self._weight(term), self._rows.get(term)
+            square += weight**2
+            if rows is not None and (common is None or len(rows) <= common):
+                found[rows] += weight**2
+        return found / np.maximum(self._norms * math.sqrt(square), 1e-9)
+
+    def recollect(self, said: Sequence[str]) -> list[Exchange]:
+        """The two exchanges that are nearest to what is said, if they are near at all; the best last."""
+        close = self.closeness(said)
+        best = (-close).argsort(kind="stable")[:RECOLLECTED]
+        return [self.exchanges[row] for row in best[::-1] if close[row] >= SIMILAR]
+
+    def rows(self, vocabulary: Vocabulary) -> Rows:
+        """All exchanges as rows of a collection; the vector is the weighted mean of the words' vectors."""
+        vectors = torch.zeros(len(self), vocabulary.dim)
+        for row, exchange in enumerate(self.exchanges):
+            ids = {vocabulary.id_of(word): self._weight(word.removesuffix("'s")) for word in exchange.words}
+            known = [(number, weight) for number, weight in ids.items() if number != UNK_ID] or [(UNK_ID, 1.0)]
+            numbers, weights = zip(*known, strict=True)
+            vectors[row] = torch.tensor(weights) @ vocabulary.vectors[list(numbers)]
+        return Rows(
+            ids=[f"l{row:09d}" for row in range(len(self))],
+            vectors=normalize(vectors.double(), dim=-1).float(),
+            documents=[
+                f"{join_words(e.said, vocabulary.forms)} → {join_words(e.answer, vocabulary.forms)}"
+                for e in self.exchanges
+            ],
+            metadatas=[{"said": " ".join(e.said), "answer": " ".join(e.answer)} for e in self.exchanges],
+        )
+
+    @classmethod
+    def from_rows(cls, rows: Rows) -> Lessons:
+        """Build from the rows of a collection, in the order of their ids.
+
+        Raises:
+            StoreError: if a row lacks a field.
+        """
+        try:
+            found = [(str(m["said"]).split(), str(m["answer"]).split()) for m in rows.metadatas]
+        except KeyError as error:
+            raise StoreError(f"a lesson in the store has no {error}; delete that row") from error
+        return cls(Exchange(tuple(said), tuple(answer)) for said, answer in found)
+
+
+def together(texts: Sequence[Sequence[str]], generator: torch.Generator) -> list[list[int]]:
+    """Places of texts that are read as one: short exchanges of one subject, three by three, each text once at most.
+
+    Args:
+        texts: Words of each text.
+        generator: Draws the order in which each chooses its nearest among those that are left.
+    """
+    single: dict[Exchange, int] = {}
+    for place, text in enumerate(texts):
+        found = exchanges(text) if len(text) <= LONGEST else []
+        if len(found) == 1:
+            single.setdefault(found[0], place)
+    lessons, places = Lessons(single), list(single.values())
+    free = np.ones(len(places), dtype=bool)
+    groups = []
+    for row in torch.randperm(len(places), generator=generator).tolist():
+        if not free[row]:
+            continue
+        close = np.where(free, lessons.closeness(lessons.exchanges[row].words, COMMON), -1.0)
+        close[row] = 2.0
+        nearest = (-close).argsort(kind="stable")[:TOGETHER]
+        group = nearest[close[nearest] >= SIMILAR]
+        free[group] = False
+        if len(group) > 1:
+            groups.append([places[member] for member in group.tolist()])
+    return groups
