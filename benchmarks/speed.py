@@ -22,6 +22,7 @@ from engram_model.engram import Engram
 from engram_model.episodes import EpisodicMemory
 from engram_model.generation import Reader, draw
 from engram_model.learning import Learning, Lesson, prepare
+from engram_model.lessons import RECOLLECTED
 from engram_model.text import SPECIALS
 from engram_model.training import Trainer
 
@@ -112,6 +113,11 @@ def _speaker(engram: Engram, words: int, moments: int) -> Callable[[], int]:
     memory = _grow(engram, words, moments, generator)
     config = GenerationConfig()
     reader = Reader(engram.mind, memory, config)
+    lessons = [word for read in engram.lessons.exchanges[:RECOLLECTED] for word in read.text]
+    if lessons:
+        ids = engram.vocabulary.encode(lessons).tolist()
+        reader.read(ids)
+        reader.learn_again(ids)
 
     def step() -> int:
         prediction = reader.predict()

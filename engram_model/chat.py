@@ -20,7 +20,6 @@ from engram_model.errors import ConfigError, TextError
 from engram_model.generation import Reader, Thought, speak
 from engram_model.recollection import QUESTION, recollect
 from engram_model.text import (
-    BOT,
     BOT_ID,
     END,
     END_ID,
@@ -183,12 +182,12 @@ class Chat:
         vocabulary, earlier, said = self.engram.vocabulary, self.reader.ids, [thought.word for thought in turn.heard]
         in_mind = f" {' '.join(vocabulary.decode(earlier))} "
         found = recollect(self.memory.episodes, said, vocabulary) if self.config.episodes else []
-        before = [(USER, *words, ".") for words in found if f" {' '.join(words)} " not in in_mind]
+        before = [(USER, *words, ".", END) for words in found if f" {' '.join(words)} " not in in_mind]
         if not found and self.config.lessons:
-            before = [(USER, *read.said, BOT, *read.answer) for read in self.engram.lessons.recollect(said)]
+            before = [read.text for read in self.engram.lessons.recollect(said)]
         if not before:
             return 0
-        ids = [word_id for words in before for word_id in vocabulary.encode([*words, END]).tolist()]
+        ids = [word_id for words in before for word_id in vocabulary.encode(words).tolist()]
         turn.recollected = [
             join_words([word for word in words if word not in SPECIALS], vocabulary.forms) for words in before
         ]

@@ -44,6 +44,11 @@ class Exchange:
         """All words of both."""
         return self.said + self.answer
 
+    @property
+    def text(self) -> tuple[str, ...]:
+        """Both with the speakers' marks, as the exchange was read."""
+        return (USER, *self.said, BOT, *self.answer, END)
+
 
 def exchanges(text: Sequence[str]) -> list[Exchange]:
     """The exchanges of one text, in order: a user's turn and the answer that follows it."""

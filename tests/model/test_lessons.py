@@ -24,7 +24,7 @@ READ = [Exchange(tuple(q.split()), tuple(a.split())) for q, a in zip(ASKED, SAID
 
 
 def text_of(*found: Exchange) -> list[str]:
-    return [word for e in found for word in (USER, *e.said, BOT, *e.answer)] + [END]
+    return [word for e in found for word in e.text[:-1]] + [END]
 
 
 # ------------------------------------------------------------------------------------------- exchanges

@@ -240,12 +240,13 @@ def test_the_table_lists_the_episodes_latest_first_and_they_can_be_forgotten(eng
 
 
 def test_controls_become_settings() -> None:
-    assert drawing(0.3, 7.0, 11.0, "auto", 5, True, False) == GenerationConfig(
+    assert drawing(0.3, 7.0, 11.0, "auto", 5, True, False, True) == GenerationConfig(
         temperature=0.3, top_k=7, max_words=11, loops=None, seed=5, ngram=True, episodes=False
     )
-    assert drawing(1.0, 0, 5, "2", 0, False, True).loops == 2
+    found = drawing(1.0, 0, 5, "2", 0, False, True, False)
+    assert found.loops == 2 and not found.lessons
     with pytest.raises(ConfigError):
-        drawing(0.0, 0, 5, "2", 0, False, True)
+        drawing(0.0, 0, 5, "2", 0, False, True, False)
 
 
 # ------------------------------------------------------------------------------------------------ the map
