@@ -14,7 +14,7 @@ EXAMPLES = """examples:
   uv run test_brain.py --brain diary --temperature 0.5
   echo "hello" | uv run test_brain.py                  one answer a line, plain text
   uv run test_brain.py --json < questions.txt          one JSON object a turn
-  uv run test_brain.py --no-episodes --no-lessons --no-ngram        what the brain says without its memories
+  uv run test_brain.py --no-episodes --no-lessons      without moments and lessons: brain and phrases
 """
 
 

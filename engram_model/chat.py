@@ -23,7 +23,6 @@ from engram_model.text import (
     BOT_ID,
     END,
     END_ID,
-    SPECIALS,
     UNK_ID,
     USER,
     USER_ID,
@@ -182,17 +181,15 @@ class Chat:
         vocabulary, earlier, said = self.engram.vocabulary, self.reader.ids, [thought.word for thought in turn.heard]
         in_mind = f" {' '.join(vocabulary.decode(earlier))} "
         found = recollect(self.memory.episodes, said, vocabulary) if self.config.episodes else []
-        before = [(USER, *words, ".", END) for words in found if f" {' '.join(words)} " not in in_mind]
-        if not found and self.config.lessons:
-            before = [read.text for read in self.engram.lessons.recollect(said)]
+        told = [words for words in found if f" {' '.join(words)} " not in in_mind]
+        read = self.engram.lessons.recollect(said) if self.config.lessons and not found else []
+        before = [(USER, *words, ".", END) for words in told] + [exchange.text for exchange in read]
         if not before:
             return 0
+        turn.recollected = [join_words(words, vocabulary.forms) for words in (*told, *(e.words for e in read))]
         ids = [word_id for words in before for word_id in vocabulary.encode(words).tolist()]
-        turn.recollected = [
-            join_words([word for word in words if word not in SPECIALS], vocabulary.forms) for words in before
-        ]
         self._read_again([*ids, *earlier])
-        if not found:
+        if read:
             self.reader.learn_again(ids)
         return len(ids)
 

@@ -101,7 +101,7 @@ def test_only_surprising_moments_are_stored_with_their_place(engram: Engram) -> 
 
 
 def test_the_context_of_an_episode_reaches_into_earlier_turns(engram: Engram) -> None:
-    chat = engram.chat(LONG)
+    chat = engram.chat(LONG.override(lessons=False))
     answer = chat.say("Hello!")
     chat.say("Wixel is here.")
     told = next(episode for episode in engram.episodes.episodes if episode.next_word == "wixel")
@@ -223,7 +223,7 @@ def test_a_memory_of_its_own_is_used_instead_of_the_brains(engram: Engram) -> No
 
 @pytest.mark.parametrize("exchanges", [0, 1, 2])
 def test_each_exchange_begins_afresh_unless_more_are_kept(engram: Engram, exchanges: int) -> None:
-    config = CALM.override(exchanges=exchanges, episodes=False)
+    config = CALM.override(exchanges=exchanges, episodes=False, lessons=False)
     chat = engram.chat(config)
     for text in ("Hello!", "How are you?", "Who are you?", "Hello!"):
         chat.say(text)
@@ -236,7 +236,7 @@ def test_each_exchange_begins_afresh_unless_more_are_kept(engram: Engram, exchan
 
 
 def test_turns_are_read_as_they_were_trained(engram: Engram) -> None:
-    chat = engram.chat(LONG.override(max_words=1))
+    chat = engram.chat(LONG.override(max_words=1, lessons=False))
     chat.say("Hello!")
     chat.say("How are you?")
     words = engram.vocabulary.decode(chat.reader.ids)

@@ -179,7 +179,7 @@ def test_words_of_a_lesson_come_to_mind_while_the_answer_is_given_and_leave_no_t
     assert next(lived.stream("Where does the cow live?")).episode_share == 0, "nothing comes to mind without them"
     chat.say("my name is Zebulon.")
     chat.say(ASKED)
-    assert chat.reader.lessons is None and chat.history[-1].recollected == ["My name is Zebulon."]
+    assert chat.reader.lessons is None and chat.history[-1].recollected == ["My name is Zebulon"]
 
 
 def test_the_keys_of_a_lesson_are_the_states_of_reading_it(engram: Engram) -> None:
@@ -199,7 +199,7 @@ def test_what_was_told_comes_before_what_was_read(engram: Engram) -> None:
     assert chat.history[-1].recollected, "positive control: something of this kind was read"
     chat.say("my name is Zebulon.")
     chat.say(ASKED)
-    assert chat.history[-1].recollected == ["My name is Zebulon."]
+    assert chat.history[-1].recollected == ["My name is Zebulon"]
 
 
 def test_lessons_live_in_the_store(copy_of_brain: Path) -> None:

@@ -135,7 +135,7 @@ def test_json_gives_one_object_a_turn_and_memory_lasts_over_runs(copy_of_brain: 
     assert sum(named["shares"].values()) == pytest.approx(1.0, abs=1e-4)
     assert named["candidates"][0][0] == "wixel"
     assert named["recalled"][0]["id"] in told["stored"]
-    brain_alone = ("--no-episodes", "--no-ngram", "--loops", "2", "--max-words", "4")
+    brain_alone = ("--no-episodes", "--no-lessons", "--no-ngram", "--loops", "2", "--max-words", "4")
     third = script(copy_of_brain, "--json", *brain_alone, said=ASKED)
     (alone,) = map(json.loads, third.stdout.splitlines())
     assert alone["spoken_by"] == {"brain": 1.0, "phrase": 0.0, "episode": 0.0}
