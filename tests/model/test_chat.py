@@ -174,19 +174,19 @@ def test_talking_changes_no_weight(copy_of_brain: Path) -> None:
 
 @pytest.mark.parametrize("exchanges", [0, 1])
 def test_what_was_told_is_read_again_where_it_answers_and_is_not_in_mind(engram: Engram, exchanges: int) -> None:
-    chat = engram.chat(CALM.override(exchanges=exchanges))
+    chat = engram.chat(CALM.override(exchanges=exchanges, lessons=False))
     chat.say("My name is Wixel.")
     chat.say("What is my name?")
     again = [["My name is Wixel"], []][exchanges]
     assert [turn.recollected for turn in chat.history] == [[], again]
-    other = engram.chat(CALM.override(exchanges=exchanges))
+    other = engram.chat(CALM.override(exchanges=exchanges, lessons=False))
     other.say("What is my name?")
     assert other.history[-1].recollected == ["My name is Wixel"]
     words = engram.vocabulary.decode(other.reader.ids)
     assert words[:9] == ["<USER>", "my", "name", "is", "wixel", ".", "<END>", "<USER>", "what"]
     other.say("How are you?")
     assert other.history[-1].recollected == []
-    off = engram.chat(CALM.override(episodes=False))
+    off = engram.chat(CALM.override(episodes=False, lessons=False))
     off.say("What is my name?")
     assert off.history[-1].recollected == []
 
