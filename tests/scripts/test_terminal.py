@@ -60,7 +60,7 @@ def test_a_page_breaks_lines_between_words_only(capsys: pytest.CaptureFixture[st
 
 def test_ctrl_c_stops_the_answer_and_keeps_the_conversation(chat: Chat, capsys: pytest.CaptureFixture[str]) -> None:
     chat.engram.vocabulary.resting[END_ID] = -math.inf  # so that no answer ends by itself
-    chat.configure(GenerationConfig(max_words=10**6, ngram=False, episodes=False))
+    chat.configure(GenerationConfig(max_words=10**6, ngram=False, episodes=False, lessons=False))
     interrupt = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
     interrupt.start()
     terminal._answer(chat, "hello", at_terminal=True)
@@ -68,7 +68,7 @@ def test_ctrl_c_stops_the_answer_and_keeps_the_conversation(chat: Chat, capsys: 
     turn = chat.history[-1]
     assert 0 < len(turn.thoughts) < 10**6
     assert capsys.readouterr().out.startswith("engram ▸ ")
-    chat.configure(GenerationConfig(max_words=3, ngram=False, episodes=False))
+    chat.configure(GenerationConfig(max_words=3, ngram=False, episodes=False, lessons=False))
     terminal._answer(chat, "hello", at_terminal=True)
     assert [len(turn.thoughts) for turn in chat.history[1:]] == [3]
 
