@@ -89,17 +89,26 @@ def test_stopped_between_the_moves(saved: Path, moved: int) -> None:
     assert generation_of(saved) == 1
 
 
-def test_who_opens_during_a_save_waits_for_it_and_takes_nothing_away(saved: Path) -> None:
+def saving(directory: Path, ending: Callable[[], None]) -> int:
+    """A process that has prepared a save, alone, and ends it so; its id."""
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
-        with checkpoint.alone(saved):
-            checkpoint.prepare(saved, tensors(1), {"generation": "g1", "brain": {}})
+        with checkpoint.alone(directory):
+            checkpoint.prepare(directory, tensors(1), {"generation": "g1", "brain": {}})
             os.write(theirs, b".")
-            time.sleep(0.5)
-            checkpoint.commit(saved)
+            ending()
         os._exit(0)
-    assert os.read(ours, 1) and (saved / ".next").is_dir(), "a save is under way"
+    assert os.read(ours, 1) and (directory / ".next").is_dir(), "a save is under way"
+    return child
+
+
+def test_who_opens_during_a_save_waits_for_it_and_takes_nothing_away(saved: Path) -> None:
+    def in_a_while() -> None:
+        time.sleep(0.5)
+        checkpoint.commit(saved)
+
+    child = saving(saved, in_a_while)
     with checkpoint.alone(saved):
         assert generation_of(saved) == 1
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -116,14 +125,7 @@ def test_who_waits_too_long_is_told_in_one_line(saved: Path, monkeypatch: pytest
 
 
 def test_who_is_killed_lets_go(saved: Path) -> None:
-    ours, theirs = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with checkpoint.alone(saved):
-            checkpoint.prepare(saved, tensors(1), {"generation": "g1", "brain": {}})
-            os.write(theirs, b".")
-            time.sleep(1000)
-    assert os.read(ours, 1)
+    child = saving(saved, lambda: time.sleep(1000))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     with checkpoint.alone(saved):
