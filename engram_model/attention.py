@@ -33,6 +33,7 @@ def rms_norm(x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # a chat may be the first to ask for a table that training then needs
 def _turn_table(length: int, head_dim: int) -> Complex[Tensor, "length half"]:
     # In double precision: a thousand turns in single precision are off by 1e-4.
     rates = ROTARY_BASE ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
@@ -127,38 +128,48 @@ class Block(nn.Module):
         for layer in (self.mix, self.contract):
             nn.init.zeros_(layer.weight)
 
-    def _look(self, found: Float[Tensor, "batch time width"], turns: Tensor) -> Tensor:
+    def _look(
+        self, found: Float[Tensor, "words width"], turns: Complex[Tensor, "time half"]
+    ) -> Float[Tensor, "batch heads time head_dim"]:
         """Queries, keys or both: by heads, of length 1, turned to their positions."""
-        by_head = found.view(*found.shape[:2], -1, self.seek.shape[1] // self.heads)
+        by_head = found.view(-1, turns.shape[0], found.shape[1] // (2 * turns.shape[1]), 2 * turns.shape[1])
         return rotate(unit(by_head).transpose(1, 2), turns)
 
     def query(
-        self, x: Float[Tensor, "batch time dim"], turns: Complex[Tensor, "time half"]
+        self, x: Float[Tensor, "words dim"], turns: Complex[Tensor, "time half"]
     ) -> Float[Tensor, "batch heads time head_dim"]:
-        """What words look for, turned to their positions. No pre-norm: its factor cancels in their own normalisation."""
+        """What words look for, turned to their positions. No pre-norm: its factor cancels in their own normalisation.
+
+        Args:
+            x: The stream of all words, row after row of a batch.
+            turns: `rotary_turns` of one row.
+        """
         return self._look(F.linear(x, self.seek[0]), turns)
 
     def remember(
-        self, x: Float[Tensor, "batch time dim"], turns: Complex[Tensor, "time half"]
+        self, x: Float[Tensor, "words dim"], turns: Complex[Tensor, "time half"]
     ) -> tuple[Float[Tensor, "batch heads time head_dim"], ...]:
         """Queries as `query`, and the keys (turned to their positions) and values by which later words find these."""
-        found = F.linear(rms_norm(x), self.seek.flatten(0, 1))
-        look, values = found.split((2 * x.shape[2], x.shape[2]), dim=2)
+        dim = x.shape[1]
+        found = F.linear(x, self.seek.flatten(0, 1))
+        look, values = found.split((2 * dim, dim), dim=1)
         queries, keys = self._look(look, turns).chunk(2, dim=1)
-        return queries, keys, values.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        root = torch.linalg.vector_norm(x, dim=1, keepdim=True) * dim**-0.5  # the values' pre-norm
+        by_head = (values / root).view(-1, len(turns), self.heads, dim // self.heads)
+        return queries, keys, by_head.transpose(1, 2)
 
     def forward(
         self,
-        x: Float[Tensor, "batch time dim"],
+        x: Float[Tensor, "words dim"],
         queries: Float[Tensor, "batch heads time head_dim"],
         keys: Float[Tensor, "batch heads seen head_dim"],
         values: Float[Tensor, "batch heads seen head_dim"],
         mask: Float[Tensor, "batch 1 time seen"] | None,
-    ) -> Float[Tensor, "batch time dim"]:
+    ) -> Float[Tensor, "words dim"]:
         """One update of the residual stream.
 
         Args:
-            x: The stream at the words that think now.
+            x: The stream of all words that think now, row after row of a batch.
             queries: What they look for.
             keys: Turned keys of every word they may look at.
             values: The values beside those keys.
@@ -166,6 +177,8 @@ class Block(nn.Module):
         """
         # Weights are used by functions: calling a small module costs as much as its product.
         seen = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=self.scale)
-        x = x + self.dropout(F.linear(seen.transpose(1, 2).flatten(2), self.mix.weight))
-        hidden = F.relu(F.linear(rms_norm(x), self.expand.weight))
-        return x + self.dropout(F.linear(hidden * hidden, self.contract.weight))
+        x = x + self.dropout(F.linear(seen.transpose(1, 2).reshape(x.shape), self.mix.weight))
+        # ReLU² of x / rms(x) is ReLU² of x, over the mean of x²: one division of the result instead of a norm before.
+        hidden = F.relu(F.linear(x, self.expand.weight))
+        added = self.dropout(F.linear(hidden * hidden, self.contract.weight))
+        return torch.addcdiv(x, added, torch.linalg.vecdot(x, x)[:, None], value=x.shape[1])

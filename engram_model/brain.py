@@ -161,23 +161,24 @@ class Brain(nn.Module):
         start = cache.words if cache else 0
         turns = rotary_turns(start, ids.shape[1], self.config.embed_dim // self.config.n_heads)
         mask = self._mask(segments, cache)
-        x = vectors[ids] * self.config.embed_dim**0.5
+        x = vectors[ids.flatten()] * self.config.embed_dim**0.5
         x = self._first_pass(0, x, turns, mask, cache)[0]
-        gate = x.new_zeros(ids.shape)
+        gate = x.new_zeros(len(x))
         if self.memory is not None and ngram:
-            added, gate = self.memory(x, cache.phrases(ids) if cache else last_three(ids, segments))
+            phrases = cache.phrases(ids) if cache else last_three(ids, segments)
+            added, gate = self.memory(x, phrases.flatten(0, 1))
             x = x + added
-        output = self._ponder(x, turns, mask, loops, gate, cache)
+        output = self._ponder(x, turns, mask, loops, gate.view(ids.shape), cache)
         if cache is not None:
             cache.words += ids.shape[1]
             cache.tail = (cache.tail + ids[0].tolist())[-2:]
         return output
 
-    def _leave(self, x: Float[Tensor, "batch time dim"], loop: int) -> Float[Tensor, "batch time dim"]:
+    def _leave(self, normed: Float[Tensor, "words dim"], loop: int) -> Float[Tensor, "words dim"]:
         """h after a loop. Early loops leave through a map of their own, so that the stream need not be an answer yet."""
         if loop + 1 < self.config.max_ponder:
-            x = x + F.linear(x, self.exits[loop])
-        return rms_norm(x)
+            return rms_norm(normed + F.linear(normed, self.exits[loop]))
+        return normed
 
     def _mask(self, segments: Int[Tensor, "batch time"], cache: Cache | None) -> Float[Tensor, ...] | None:
         window = self.config.context_size
@@ -208,8 +209,8 @@ class Brain(nn.Module):
         cache: Cache | None,
     ) -> BrainOutput:
         most = self.config.max_ponder if loops is None else min(loops, self.config.max_ponder)
-        taken = torch.full(x.shape[:2], most if loops else 1)
-        running = torch.ones(x.shape[:2], dtype=torch.bool)
+        taken = torch.full(gate.shape, most if loops else 1)
+        running = torch.ones(gate.shape, dtype=torch.bool)
         states, gains, seen = [], [], {}
         for loop in range(most):
             x = x + self.loop_code[loop]
@@ -219,9 +220,10 @@ class Brain(nn.Module):
                 else:
                     block = cast(Block, self.blocks[layer])
                     x = block(x, block.query(x, turns), *seen[layer], mask)
-            states.append(self._leave(x, loop))
+            normed = rms_norm(x)
+            states.append(self._leave(normed, loop).view(*gate.shape, -1))
             if loop + 1 < self.config.max_ponder:
-                gains.append(self.halt(x, loop + 1))
+                gains.append(self.halt(normed, loop + 1).view(gate.shape))
             if loops is None and loop + 1 < most:
                 running &= self.halt.goes_on(gains[-1], loop + 1)
                 taken += running

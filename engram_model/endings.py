@@ -6,8 +6,9 @@ It must not know what an episode is; it sees rows, the ids of words, and -1 wher
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
-import torch
+import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -25,7 +26,7 @@ class Endings:
     def __init__(self, suffixes: Int[Tensor, "episodes places"], next_ids: Int[Tensor, " episodes"]) -> None:
         self.total = 0
         self._rows: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
-        self._counts = torch.zeros(0)
+        self._counts = np.zeros(0, dtype=np.float32)
         for row, (suffix, next_id) in enumerate(zip(suffixes[:, :2].tolist(), next_ids.tolist(), strict=True)):
             self.add(row, suffix, next_id)
 
@@ -35,20 +36,21 @@ class Endings:
             return
         if min(suffix[:2]) >= 0:
             self._rows[suffix[0], suffix[1]].append(row)
-        if next_id >= len(self._counts):
-            counts = torch.zeros(max(next_id + 1, 2 * len(self._counts)))
-            counts[: len(self._counts)] = self._counts
-            self._counts = counts
+        self._reach(next_id + 1)
         self._counts[next_id] += 1
         self.total += 1
 
-    def sharing(self, suffix: list[int]) -> list[int]:
+    def sharing(self, suffix: Sequence[int]) -> list[int]:
         """Rows of the episodes whose contexts end in the same two words, in order."""
         return self._rows.get((suffix[0], suffix[1]), [])
 
-    def shares(self, words: int) -> Float[Tensor, " words"]:
-        """Share of each word among all that came next; zeros where there is no episode."""
-        found = torch.zeros(words)
-        known = min(words, len(self._counts))
-        torch.div(self._counts[:known], max(self.total, 1), out=found[:known])
-        return found
+    def counts(self, words: int) -> Float[np.ndarray, " words"]:
+        """How often each word came next; a view that later episodes change."""
+        self._reach(words)
+        return self._counts[:words]
+
+    def _reach(self, words: int) -> None:
+        if words > len(self._counts):
+            counts = np.zeros(max(words, 2 * len(self._counts)), dtype=np.float32)
+            counts[: len(self._counts)] = self._counts
+            self._counts = counts

@@ -185,9 +185,14 @@ class EpisodicMemory:
             self._endings = Endings(self.suffixes, self.next_ids)
         return self._endings
 
-    def search(self, query: Float[Tensor, " dim"], k: int) -> tuple[Float[Tensor, " found"], Int[Tensor, " found"]]:
-        """Return the cosines of the k nearest recallable episodes, highest first, and their rows."""
-        return self._nearest.search(query, k, self.next_ids < 0 if self._unlinked else None)
+    def search(
+        self,
+        query: Float[Tensor, " dim"],
+        k: int,
+        lifted: tuple[Int[Tensor, " some"], Float[Tensor, " some"]] | None = None,
+    ) -> tuple[Float[Tensor, " found"], Int[Tensor, " found"]]:
+        """Return the cosines of the k nearest recallable episodes and their rows, as `NearestRows.search` does."""
+        return self._nearest.search(query, k, self.next_ids < 0 if self._unlinked else None, lifted)
 
     def relink(self, ids: Mapping[str, int]) -> None:
         """Look up all words anew, after words were removed from the vocabulary or came back."""

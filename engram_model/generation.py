@@ -152,7 +152,7 @@ class Reader:
         latest = self.ids[::-1][:SUFFIX]
         return latest + [-1] * (SUFFIX - len(latest))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def predict(self, heard: int | None = None) -> Prediction:
         """The distribution of the next word at temperature 1, and who says what.
 
@@ -170,7 +170,7 @@ class Reader:
         came = None if heard is None else torch.tensor([heard])
         return predict(self.mind, self._state, phrases, recalled, trust, came)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def think(self, word: int, prediction: Prediction | None = None) -> Thought:
         """What was thought of `word` before it was taken in."""
         prediction = prediction or self.predict()

@@ -79,7 +79,11 @@ class NearestRows:
         self._length = self._columns.shape[1]
 
     def search(
-        self, query: Float[Tensor, " dim"], k: int, hidden: Bool[Tensor, " rows"] | None = None
+        self,
+        query: Float[Tensor, " dim"],
+        k: int,
+        hidden: Bool[Tensor, " rows"] | None = None,
+        lifted: tuple[Int[Tensor, " some"], Float[Tensor, " some"]] | None = None,
     ) -> tuple[Float[Tensor, " found"], Int[Tensor, " found"]]:
         """Return the cosines of the k rows closest to a unit query, highest first, and their indices.
 
@@ -87,12 +91,12 @@ class NearestRows:
             query: a unit vector.
             k: how many; fewer are returned if there are fewer.
             hidden: rows that must not be found.
+            lifted: rows that are ranked, each once, as if their cosines were higher by so much.
         """
-        cosines = query @ self.rows.T
+        cosines = query @ self._columns[:, : self._length]
         if hidden is not None:
             cosines.masked_fill_(hidden, -torch.inf)
-        values, places = highest(cosines, k)
-        if hidden is None:
-            return values, places
-        found = values > -torch.inf
-        return values[found], places[found]
+        ranks, places = highest(cosines if lifted is None else cosines.index_add(0, *lifted), k)
+        if hidden is not None:
+            places = places[ranks > -torch.inf]
+        return cosines[places], places

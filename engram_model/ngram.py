@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engram_model.attention import unit
+from engram_model.attention import SMALLEST_NORM
 
 # Odd 64-bit constants of the multiply-xor hash, one for each place in the phrase. They are part of the file format.
 _MIX = np.array((0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9), dtype=np.uint64).view(np.int64)
@@ -63,8 +63,8 @@ class EngramModule(nn.Module):
         nn.init.zeros_(self.value.weight)
 
     def forward(
-        self, hidden: Float[Tensor, "batch time dim"], phrases: Int[Tensor, "batch time 3"]
-    ) -> tuple[Float[Tensor, "batch time dim"], Float[Tensor, "batch time"]]:
+        self, hidden: Float[Tensor, "*batch dim"], phrases: Int[Tensor, "*batch 3"]
+    ) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch"]]:
         """What memory adds to the stream, and how far its gate is open.
 
         Args:
@@ -78,8 +78,8 @@ class EngramModule(nn.Module):
             ),
             dim=-1,
         )
-        gate = self.gate(hidden, self.key(rows))
-        return gate[..., None] * self.value(rows), gate
+        gate = self.gate(hidden, F.linear(rows, self.key.weight))
+        return gate[..., None] * F.linear(rows, self.value.weight), gate
 
     @staticmethod
     def gate(hidden: Float[Tensor, "*batch dim"], key: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
@@ -89,9 +89,10 @@ class EngramModule(nn.Module):
     @staticmethod
     def gate_logit(hidden: Float[Tensor, "*batch dim"], key: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
         """<rms(h), rms(k)> / sqrt(dim), from -sqrt(dim) to sqrt(dim)."""
-        return (unit(hidden) * unit(key)).sum(-1) * hidden.shape[-1] ** 0.5
+        norms = torch.linalg.vector_norm(hidden, dim=-1) * torch.linalg.vector_norm(key, dim=-1)
+        return torch.linalg.vecdot(hidden, key) * (hidden.shape[-1] ** 0.5 / norms.clamp_min(SMALLEST_NORM))
 
-    def _look_up(self, table: nn.Embedding, slots: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time row"]:
+    def _look_up(self, table: nn.Embedding, slots: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch row"]:
         rows = F.embedding(slots, table.weight)
         if self.training and self.row_dropout:
             rows = rows * (torch.rand(slots.shape, generator=self.generator) >= self.row_dropout)[..., None]

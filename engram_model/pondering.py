@@ -8,8 +8,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-
-from engram_model.attention import rms_norm
+from torch.nn import functional as F
 
 HIDDEN = 32
 BISECTIONS = 40
@@ -38,9 +37,16 @@ class HaltGate(nn.Module):
         nn.init.zeros_(self.contract.bias)
         self.register_buffer("thresholds", torch.zeros(max(max_loops - 1, 1)))
 
-    def forward(self, state: Float[Tensor, "*batch dim"], loop: int) -> Float[Tensor, "*batch"]:
-        """The gain, in nats, that is expected of going on after `loop` (counted from 1). The state gets no gradient."""
-        return self.contract(torch.relu(self.expand(rms_norm(state.detach()))))[..., loop - 1]
+    def forward(self, normed: Float[Tensor, "*batch dim"], loop: int) -> Float[Tensor, "*batch"]:
+        """The gain, in nats, that is expected of going on after `loop` (counted from 1).
+
+        Args:
+            normed: The RMS-normed stream after that loop; gets no gradient.
+            loop: Number of the loop.
+        """
+        hidden = F.linear(normed.detach(), self.expand.weight, self.expand.bias).relu()
+        row = slice(loop - 1, loop)
+        return F.linear(hidden, self.contract.weight[row], self.contract.bias[row])[..., 0]
 
     def probability(self, gain: Float[Tensor, "*batch"], loop: int) -> Float[Tensor, "*batch"]:
         """lambda_n, the probability of halting after `loop` (counted from 1), from the expected gain."""

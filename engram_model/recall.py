@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from engram_model.episodes import EpisodicMemory
 from engram_model.ngram import EngramModule
@@ -25,7 +27,7 @@ SUFFIX = 4
 MATCH_BONUS = 0.1
 GATE_FEATURES = 10
 HIDDEN = 16
-EMPTY = -2.0
+EMPTY = -1000.0
 FEATURE_SCALES = torch.tensor((1.0, 1.0, 0.25, 0.25, 0.25, 0.25, 1.0, 0.25, 0.2, 0.125))
 """Bring what the gate of the episodes sees to about the same size."""
 
@@ -37,7 +39,7 @@ class Recalled:
     Attributes:
         rows: Row of each near episode in the memory.
         words: Id of the word that came next then.
-        similarity: Cosine of the state then and the state now; -2 at empty places.
+        similarity: Cosine of the state then and the state now; -1000 at empty places.
         matched: How many of the last words are the same, 0 to 4.
         background: Share of each word among all episodes that are remembered.
         total: How many episodes are remembered.
@@ -51,15 +53,13 @@ class Recalled:
     total: Int[Tensor, " moments"]
 
 
-def matched_words(suffixes: Array, suffix: Array) -> Array:
-    """Length of the common phrase at the end of two contexts; suffixes list words latest first, -1 for none.
-
-    Args:
-        suffixes: Ids of the last words, (..., places).
-        suffix: Those to compare them with.
-    """
-    same = (suffixes == suffix) & (suffixes >= 0)
-    return same.cumprod(-1).sum(-1)
+def matched_words(suffixes: Int[np.ndarray, "episodes places"], suffix: Sequence[int]) -> Int[np.ndarray, " episodes"]:
+    """Length of the common phrase at the end of two contexts; both list words latest first, -1 for none."""
+    matched, running = np.zeros(len(suffixes), dtype=np.int64), np.ones(len(suffixes), dtype=bool)
+    for column, word in zip(suffixes.T, suffix, strict=True):
+        running &= column == (word if word >= 0 else -2)
+        matched += running
+    return matched
 
 
 def selection_score(similarity: Array, matched: Array) -> Array:
@@ -88,8 +88,7 @@ class EpisodeGate(nn.Module):
 
     def weights(self, recalled: Recalled) -> tuple[Float[Tensor, "moments k"], Float[Tensor, " moments"]]:
         """Share of each near episode and share of the background; together one (both zero where nothing is known)."""
-        scores = self.log_sharpness.exp() * recalled.similarity + self.phrase_bonus.cumsum(0)[recalled.matched]
-        scores = scores.masked_fill(recalled.similarity <= EMPTY, -1e9)
+        scores = self.log_sharpness.exp() * recalled.similarity + self.phrase_bonus.cumsum(0).take(recalled.matched)
         level = self.background + recalled.total.clamp(min=1).log()
         shares = torch.cat((scores, level[:, None]), dim=1).softmax(dim=1)
         shares = shares * (recalled.total > 0)[:, None]
@@ -97,8 +96,8 @@ class EpisodeGate(nn.Module):
 
     def share_logit(self, features: Float[Tensor, "*batch features"]) -> Float[Tensor, "*batch"]:
         """Logit of lambda, the share of the episodes in the next word."""
-        hidden: Tensor = self.contract(torch.relu(self.expand(features)))
-        return hidden[..., 0]
+        hidden = F.linear(features, self.expand.weight, self.expand.bias).relu()
+        return F.linear(hidden, self.contract.weight, self.contract.bias)[..., 0]
 
 
 @dataclass
@@ -154,12 +153,12 @@ def gate_features(
         vectors: The vocabulary's unit vectors.
     """
     matched = recalled.matched.float()
-    near = weights[:, None, :LISTENED] @ vectors[recalled.words[:, :LISTENED]]
+    near = weights[:, None, :LISTENED] @ F.embedding(recalled.words[:, :LISTENED], vectors)
     log_weights = weights.clamp(min=1e-9).log()
     weighted = torch.stack((recalled.similarity, matched, log_weights, base), dim=1) @ weights[:, :, None]
     similarity, phrase, certainty, agreement = weighted[:, :, 0].unbind(1)
     features = (
-        recalled.similarity[:, 0],
+        recalled.similarity[:, 0].clamp(min=-2.0),  # where nothing is known, what no cosine is
         similarity,
         matched.amax(1),
         phrase,
@@ -230,30 +229,34 @@ def recall_one(
         suffix: Ids of the last words, latest first.
         vocabulary: Number of words.
     """
-    found = [_near(memory, state, suffix) for memory in memories]
-    first = np.cumsum([0, *map(len, memories)])
-    rows = np.concatenate([start + near[0] for start, near in zip(first, found, strict=False)])
-    words, similarity, matched = (np.concatenate(column) for column in list(zip(*found, strict=True))[1:])
-    order = (-selection_score(similarity, matched)).argsort(kind="stable")[:RECALLED]
+    found, first = [], 0
+    for memory in memories:
+        found.append(_near(memory, state, suffix, first))
+        first += len(memory)
+    rows, words, similarity, matched = found[0]
+    if len(found) > 1:
+        rows, words, similarity, matched = (np.concatenate(column) for column in zip(*found, strict=True))
+        order = (-selection_score(similarity, matched)).argsort(kind="stable")[:RECALLED]
+        rows, words, similarity, matched = rows[order], words[order], similarity[order], matched[order]
+    counts = reduce(np.add, (memory.endings.counts(vocabulary) for memory in memories))
     total = sum(memory.endings.total for memory in memories)
-    shares = [memory.endings.shares(vocabulary) * (memory.endings.total / max(total, 1)) for memory in memories]
-    return Recalled(
-        torch.from_numpy(rows[order])[None],
-        torch.from_numpy(words[order])[None],
-        torch.from_numpy(similarity[order])[None],
-        torch.from_numpy(matched[order])[None],
-        torch.stack(shares).sum(0, keepdim=True),
-        torch.tensor([total]),
-    )
+    columns = (rows, words, similarity, matched, counts / np.float32(max(total, 1)), np.array(total))
+    return Recalled(*(torch.from_numpy(column[None]) for column in columns))
 
 
-def _near(memory: EpisodicMemory, state: Float[Tensor, " dim"], suffix: list[int]) -> tuple[np.ndarray, ...]:
-    """Rows, next words, cosines and common words of what one memory offers, in NumPy: a third of PyTorch's time here."""
-    near, found = memory.search(state, RECALLED)
-    similarity, rows = near.numpy(), found.numpy()
-    if shared := memory.endings.sharing(suffix):
-        sharing = np.setdiff1d(shared, rows)
-        rows = np.concatenate((rows, sharing))
-        similarity = np.concatenate((similarity, (memory.keys[torch.from_numpy(sharing)] @ state).numpy()))
-    matched = matched_words(memory.suffixes.numpy()[rows], np.array(suffix))
-    return rows, memory.next_ids.numpy()[rows], similarity, matched
+def _near(
+    memory: EpisodicMemory, state: Float[Tensor, " dim"], suffix: Sequence[int], first: int
+) -> tuple[np.ndarray, ...]:
+    """Rows (counted from `first`), next words, cosines and common words of what one memory offers, best first.
+
+    In NumPy, which takes a third of PyTorch's time for a few numbers.
+    """
+    suffixes, lifted = memory.suffixes.numpy(), None
+    if sharing := memory.endings.sharing(suffix):
+        matched = matched_words(suffixes.take(sharing, axis=0), suffix)
+        lift = selection_score(np.zeros(len(matched)), matched)
+        lifted = torch.tensor(sharing), torch.from_numpy(lift).float()
+    similarity, found = memory.search(state, RECALLED, lifted)
+    rows = found.numpy()
+    matched = matched_words(suffixes.take(rows, axis=0), suffix)
+    return rows + first, memory.next_ids.numpy().take(rows), similarity.numpy(), matched

@@ -39,8 +39,9 @@ class PhraseGate(nn.Module):
             state: The brain's RMS-normed state.
             features: log(1 + count) of the phrase and of its distinct followers, for each phrase length.
         """
-        counted: Tensor = self.contract(torch.relu(self.expand(features / 4.0)))
-        return (self.state(state) + counted)[..., 0]
+        hidden = F.linear(features / 4.0, self.expand.weight, self.expand.bias).relu()
+        counted = F.linear(hidden, self.contract.weight)
+        return (F.linear(state, self.state.weight, self.state.bias) + counted)[..., 0]
 
 
 def blend(

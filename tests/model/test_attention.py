@@ -29,9 +29,9 @@ def block(share: float = 0.0) -> Block:
 
 def run(layer: Block, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """The block over a whole row, every word seeing the places where the mask is 0."""
-    turns = rotary_turns(0, x.shape[1], HEAD_DIM)
-    result: torch.Tensor = layer(x, *layer.remember(x, turns), mask)
-    return result
+    turns, stream = rotary_turns(0, x.shape[1], HEAD_DIM), x.flatten(0, 1)
+    result: torch.Tensor = layer(stream, *layer.remember(stream, turns), mask)
+    return result.view(x.shape)
 
 
 def additive(mask: torch.Tensor) -> torch.Tensor:
@@ -102,6 +102,14 @@ def test_the_mask_is_that_of_a_naive_loop(segments: list[list[int]], window: int
             for other in range(5):
                 seen = other <= at and at - other < window and texts[at] == texts[other]
                 assert bool(mask[row, 0, at, other]) == seen
+
+
+def test_a_brain_that_has_talked_can_learn() -> None:
+    x = normal(BATCH, HEADS, 641, HEAD_DIM).requires_grad_()
+    with torch.inference_mode():
+        rotary_turns(0, 641, HEAD_DIM)
+    rotate(x, rotary_turns(0, 641, HEAD_DIM)).square().sum().backward()
+    torch.testing.assert_close(x.grad, 2 * x.detach())
 
 
 # ------------------------------------------------------------------------------------------- dropout

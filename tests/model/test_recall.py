@@ -79,8 +79,7 @@ def recalled() -> Recalled:
 @few
 @given(st.lists(suffix_words, min_size=1, max_size=7), suffix_words)
 def test_matched_words_is_a_naive_loop(suffixes: list[list[int]], here: list[int]) -> None:
-    found = matched_words(torch.tensor(suffixes), torch.tensor(here)).tolist()
-    assert found == matched_words(np.array(suffixes), np.array(here)).tolist()
+    found = matched_words(np.array(suffixes), here).tolist()
     for suffix, length in zip(suffixes, found, strict=True):
         naive = 0
         while naive < SUFFIX and suffix[naive] == here[naive] >= 0:

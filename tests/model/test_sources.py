@@ -15,7 +15,7 @@ from toys import DIM, WORDS, few, mind, seeded, some_texts, word_ids
 from engram_model.brain import concept
 from engram_model.head import word_logits
 from engram_model.mind import Mind, Prediction, phrase_view, predict
-from engram_model.recall import SUFFIX, Recalled, Trust, causal_recall, gate_features
+from engram_model.recall import EMPTY, SUFFIX, Recalled, Trust, causal_recall, gate_features
 from engram_model.sources import PHRASE_FEATURES, PhraseGate, best_share, blend
 
 MOMENTS, FOUND = 5, 11
@@ -102,7 +102,7 @@ def remembered(moments: int = MOMENTS, words: int = WORDS) -> Recalled:
     named = torch.randint(4, words, (moments, FOUND), generator=seeded(8))
     named[:, 1:3] = named[:, :1]
     for moment, first in ((1, 0), (2, 2)):
-        similarity[moment, first:], matched[moment, first:] = -2.0, 0
+        similarity[moment, first:], matched[moment, first:] = EMPTY, 0
     total = torch.tensor([211, 0, 2, 17, 1009])
     counts = torch.stack([torch.bincount(row, minlength=words) for row in named]) * (total > 0)[:, None]
     return Recalled(torch.arange(FOUND).expand(moments, FOUND), named, similarity, matched, counts / FOUND, total)
