@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engram_model.errors import ConfigError
+from engram_model.module import Module
 
 ROTARY_BASE = 10_000.0
 SMALLEST_NORM = 1e-6
@@ -102,10 +103,10 @@ class Dropout(nn.Module):
         return x * self._pool[offset : offset + size].view(x.shape)
 
 
-class Block(nn.Module):
+class Block(Module):
     """Pre-norm transformer block, x + Attention(norm x), then x + FeedForward(norm x).
 
-    Keys and values are made by `remember`, the update by `forward`, so that pondering can think again
+    Keys and values are made by `remember`, the update by `update`, so that pondering can think again
     over the keys and values of its first loop. Output projections start at zero: a fresh block is a no-op.
 
     Args:
@@ -152,13 +153,12 @@ class Block(nn.Module):
         """Queries as `query`, and the keys (turned to their positions) and values by which later words find these."""
         dim = x.shape[1]
         found = F.linear(x, self.seek.flatten(0, 1))
-        look, values = found.split((2 * dim, dim), dim=1)
-        queries, keys = self._look(look, turns).chunk(2, dim=1)
+        queries, keys = self._look(found.narrow(1, 0, 2 * dim), turns).chunk(2, dim=1)
         root = torch.linalg.vector_norm(x, dim=1, keepdim=True) * dim**-0.5  # the values' pre-norm
-        by_head = (values / root).view(-1, len(turns), self.heads, dim // self.heads)
+        by_head = (found.narrow(1, 2 * dim, dim) / root).view(-1, turns.shape[0], self.heads, dim // self.heads)
         return queries, keys, by_head.transpose(1, 2)
 
-    def forward(
+    def update(
         self,
         x: Float[Tensor, "words dim"],
         queries: Float[Tensor, "batch heads time head_dim"],
@@ -177,8 +177,11 @@ class Block(nn.Module):
         """
         # Weights are used by functions: calling a small module costs as much as its product.
         seen = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=self.scale)
-        x = x + self.dropout(F.linear(seen.transpose(1, 2).reshape(x.shape), self.mix.weight))
+        x = x + self._drop(F.linear(seen.transpose(1, 2).reshape(x.shape), self.mix.weight))
         # ReLU² of x / rms(x) is ReLU² of x, over the mean of x²: one division of the result instead of a norm before.
         hidden = F.relu(F.linear(x, self.expand.weight))
-        added = self.dropout(F.linear(hidden * hidden, self.contract.weight))
+        added = self._drop(F.linear(hidden * hidden, self.contract.weight))
         return torch.addcdiv(x, added, torch.linalg.vecdot(x, x)[:, None], value=x.shape[1])
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return self.dropout(x) if self.training else x

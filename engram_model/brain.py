@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,6 +16,7 @@ from torch.nn import functional as F
 from engram_model.attention import Block, Dropout, causal_mask, rms_norm, rotary_turns
 from engram_model.config import BrainConfig
 from engram_model.head import MAX_SCALE
+from engram_model.module import Module
 from engram_model.ngram import EngramModule
 from engram_model.pondering import HaltGate
 from engram_model.text import END_ID
@@ -106,7 +106,7 @@ def _additive(mask: Bool[Tensor, ...]) -> Float[Tensor, ...]:
     return torch.zeros(mask.shape).masked_fill_(~mask, -math.inf)
 
 
-class Brain(nn.Module):
+class Brain(Module):
     """4 layers by default: layer 0 once, then the EngramModule, then the other layers 1 to `max_ponder` times.
 
     Every loop thinks over the keys and values of the first, so a word that halts early costs later words nothing
@@ -121,7 +121,8 @@ class Brain(nn.Module):
         self.config = config
         self.noise = torch.Generator()
         dropout = Dropout(config.dropout or 0.0, self.noise)
-        self.blocks = nn.ModuleList(Block(config.embed_dim, config.n_heads, dropout) for _ in range(config.n_layers))
+        self.layers = [Block(config.embed_dim, config.n_heads, dropout) for _ in range(config.n_layers)]
+        self.blocks = nn.ModuleList(self.layers)
         self.loop_code = nn.Parameter(torch.zeros(config.max_ponder, config.embed_dim))
         self.exits = nn.Parameter(torch.zeros(config.max_ponder - 1, config.embed_dim, config.embed_dim))
         self.halt = HaltGate(config.embed_dim, config.max_ponder)
@@ -193,11 +194,11 @@ class Brain(nn.Module):
     def _first_pass(
         self, layer: int, x: Tensor, turns: Tensor, mask: Tensor | None, cache: Cache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        block = cast(Block, self.blocks[layer])
+        block = self.layers[layer]
         queries, keys, values = block.remember(x, turns)
         if cache is not None:
             keys, values = cache.extend(layer, keys, values)
-        return block(x, queries, keys, values, mask), keys, values
+        return block.update(x, queries, keys, values, mask), keys, values
 
     def _ponder(
         self,
@@ -218,8 +219,8 @@ class Brain(nn.Module):
                 if loop == 0:
                     x, *seen[layer] = self._first_pass(layer, x, turns, mask, cache)
                 else:
-                    block = cast(Block, self.blocks[layer])
-                    x = block(x, block.query(x, turns), *seen[layer], mask)
+                    block, (keys, values) = self.layers[layer], seen[layer]
+                    x = block.update(x, block.query(x, turns), keys, values, mask)
             normed = rms_norm(x)
             states.append(self._leave(normed, loop).view(*gate.shape, -1))
             if loop + 1 < self.config.max_ponder:

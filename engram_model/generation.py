@@ -98,6 +98,7 @@ class Reader:
         self.lessons: EpisodicMemory | None = None
         self._output: BrainOutput
         self._state: Float[Tensor, "1 dim"]
+        self._concept: Float[Tensor, " dim"]
         mind.brain.eval()
         self._read([END_ID])
 
@@ -111,6 +112,7 @@ class Reader:
             cache=self.cache,
         )
         self._state = self._output.state[:, -1]
+        self._concept = concept(self._state)[0]
 
     def hear(self, ids: Sequence[int]) -> list[Thought]:
         """Read words that someone else chose; returns what was thought of each before it was known."""
@@ -165,7 +167,7 @@ class Reader:
         own = self.memory if self.config.episodes else None
         memories = [memory for memory in (own, self.lessons) if memory is not None and len(memory)]
         if memories:
-            recalled = recall_one(memories, concept(self._state)[0], self.suffix(), len(self.mind.vocabulary))
+            recalled = recall_one(memories, self._concept, self.suffix(), len(self.mind.vocabulary))
         trust = self.trust if self.lessons is None else Trust(self.trust.level + LESSON_TRUST)
         came = None if heard is None else torch.tensor([heard])
         return predict(self.mind, self._state, phrases, recalled, trust, came)
@@ -174,12 +176,11 @@ class Reader:
     def think(self, word: int, prediction: Prediction | None = None) -> Thought:
         """What was thought of `word` before it was taken in."""
         prediction = prediction or self.predict()
-        key = concept(self._state)[0]
         probs = prediction.probs[0]
         vocabulary = self.mind.vocabulary
         values, best = highest(probs, CANDIDATES)
         near = prediction.nearest(0, vocabulary.resting, NEAREST)
-        cosines = vocabulary.vectors[near] @ key
+        cosines = vocabulary.vectors[near] @ self._concept
         probability = float(probs[word])
         return Thought(
             word=vocabulary.decode([word])[0],
@@ -192,7 +193,7 @@ class Reader:
             credit=prediction.credit(0, word),
             recalled=self._recalled(prediction),
             nearest=tuple(zip(vocabulary.decode(near), cosines.tolist(), strict=True)),
-            key=key.clone(),
+            key=self._concept.clone(),
         )
 
     def _recalled(self, prediction: Prediction) -> tuple[RecalledEpisode, ...]:
@@ -200,7 +201,7 @@ class Reader:
             return ()
         found = prediction.recalled
         weights, order = prediction.weights[0].topk(min(CANDIDATES, prediction.weights.shape[1]))
-        columns = [column[0, order].tolist() for column in (found.rows, found.words, found.similarity, found.matched)]
+        columns = [column.take(order).tolist() for column in (found.rows, found.words, found.similarity, found.matched)]
         return tuple(
             RecalledEpisode(self.memory.id_at(row), self.mind.vocabulary.decode([word])[0], weight, near, matched)
             for weight, row, word, near, matched in zip(weights.tolist(), *columns, strict=True)

@@ -20,12 +20,13 @@ def highest(scores: Float[Tensor, " n"], k: int) -> tuple[Float[Tensor, " found"
 
     The k best lie in the k blocks with the highest maxima, so only those are sorted.
     """
-    whole = len(scores) // BLOCK * BLOCK
-    if len(scores) < LONG or k * BLOCK * 2 > whole:
-        values, places = scores.topk(min(k, len(scores)))
+    count = scores.shape[0]
+    whole = count // BLOCK * BLOCK
+    if count < LONG or k * BLOCK * 2 > whole:
+        values, places = scores.topk(min(k, count))
         return values, places
     starts = scores[:whole].view(-1, BLOCK).amax(dim=1).topk(k, sorted=False).indices * BLOCK
-    places = torch.cat(((starts[:, None] + torch.arange(BLOCK)).flatten(), torch.arange(whole, len(scores))))
+    places = torch.cat(((starts[:, None] + torch.arange(BLOCK)).flatten(), torch.arange(whole, count)))
     values, order = scores[places].topk(k)
     return values, places[order]
 

@@ -30,7 +30,7 @@ def block(share: float = 0.0) -> Block:
 def run(layer: Block, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """The block over a whole row, every word seeing the places where the mask is 0."""
     turns, stream = rotary_turns(0, x.shape[1], HEAD_DIM), x.flatten(0, 1)
-    result: torch.Tensor = layer(stream, *layer.remember(stream, turns), mask)
+    result: torch.Tensor = layer.update(stream, *layer.remember(stream, turns), mask)
     return result.view(x.shape)
 
 
