@@ -54,6 +54,7 @@ class Prediction:
     Attributes:
         probs: The blended distribution; sums to one over the vocabulary.
         shares: Share of brain, phrase memory and episodes in the blend.
+        logits: What the brain alone expects, before the softmax.
         brain_probs: What the brain alone expects.
         phrase_probs: What the phrase memory expects; None where it is off.
         episode_probs: What the episodes expect; None where there are none.
@@ -63,6 +64,7 @@ class Prediction:
 
     probs: Float[Tensor, "moments words"]
     shares: Float[Tensor, "moments 3"]
+    logits: Float[Tensor, "moments words"]
     brain_probs: Float[Tensor, "moments words"]
     phrase_probs: Float[Tensor, "moments words"] | None
     episode_probs: Float[Tensor, "moments words"] | None
@@ -72,9 +74,9 @@ class Prediction:
     def nearest(self, moment: int, resting: Float[Tensor, " words"], count: int) -> Int[Tensor, " nearest"]:
         """Ids of the words whose vectors lie nearest to the state, best first, markers and removed words left out.
 
-        log p_brain(w) - b(w) = s <c, v(w)> + a constant, so the cosines need not be taken again.
+        logit(w) - b(w) = s <c, v(w)>, so the cosines need not be taken again.
         """
-        closeness = (self.brain_probs[moment].log() - resting)[len(SPECIALS) :].nan_to_num(nan=-math.inf)
+        closeness = (self.logits[moment] - resting)[len(SPECIALS) :].nan_to_num(nan=-math.inf)
         return highest(closeness, count)[1] + len(SPECIALS)
 
     def credit(self, moment: int, word: int) -> dict[str, float]:
@@ -129,7 +131,8 @@ def predict(
             with the trust before its word.
     """
     vectors, resting = mind.vocabulary.vectors, mind.vocabulary.resting
-    brain_probs = word_logits(concept(states), mind.brain.scale, vectors, resting).softmax(-1)
+    logits = word_logits(concept(states), mind.brain.scale, vectors, resting)
+    brain_probs = logits.softmax(-1)
     base, phrase_probs, phrase_share = brain_probs, None, states.new_zeros(len(states))
     if phrases is not None:
         phrase_probs = _without_removed(phrases[0], resting)
@@ -137,7 +140,7 @@ def predict(
         base = torch.lerp(brain_probs, phrase_probs, phrase_share[:, None])
     shares = torch.stack((1.0 - phrase_share, phrase_share, torch.zeros_like(phrase_share)), dim=1)
     if recalled is None or recalled.words.shape[1] == 0:
-        return Prediction(base, shares, brain_probs, phrase_probs, None, None, None)
+        return Prediction(base, shares, logits, brain_probs, phrase_probs, None, None, None)
     weights, background = mind.episode_gate.weights(recalled)
     remembered = episode_probs(recalled, weights, background)
     entropy = entropy_of(base)
@@ -151,7 +154,7 @@ def predict(
     share = (torch.sigmoid(logit) * known)[:, None]
     probs = torch.lerp(base, remembered, share)
     shares = shares.lerp(torch.tensor((0.0, 0.0, 1.0)), share)
-    return Prediction(probs, shares, brain_probs, phrase_probs, remembered, recalled, weights)
+    return Prediction(probs, shares, logits, brain_probs, phrase_probs, remembered, recalled, weights)
 
 
 def _followed(

@@ -94,10 +94,19 @@ class NearestRows:
             hidden: rows that must not be found.
             lifted: rows that are ranked, each once, as if their cosines were higher by so much.
         """
-        cosines = query @ self._columns[:, : self._length]
+        cosines = self._cosines(query)
         if hidden is not None:
             cosines.masked_fill_(hidden, -torch.inf)
         ranks, places = highest(cosines if lifted is None else cosines.index_add(0, *lifted), k)
         if hidden is not None:
             places = places[ranks > -torch.inf]
         return cosines[places], places
+
+    def _cosines(self, query: Float[Tensor, " dim"]) -> Float[Tensor, " rows"]:
+        columns = self._columns[:, : self._length]
+        if self._length < LONG:
+            return query @ columns
+        half = self._length // 2  # one product keeps one core busy, a pair of them two
+        halves = columns[:, : 2 * half].unflatten(1, (2, half)).transpose(0, 1)
+        cosines = torch.bmm(query.expand(2, 1, -1), halves).flatten()
+        return torch.cat((cosines, query @ columns[:, 2 * half :]))
