@@ -29,8 +29,8 @@ def unit(x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
 
 def rms_norm(x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
     """Scale each vector to root mean square 1, that is to norm sqrt(dim) (Zhang & Sennrich 2019), without a gain."""
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(SMALLEST_NORM)
-    return x * (norm.reciprocal() * x.shape[-1] ** 0.5)
+    root = torch.linalg.vector_norm(x, dim=-1, keepdim=True) * x.shape[-1] ** -0.5
+    return x / root.clamp_min(SMALLEST_NORM)
 
 
 @lru_cache(maxsize=8)

@@ -43,6 +43,8 @@ class BrainOutput:
     @property
     def state(self) -> Float[Tensor, "batch time dim"]:
         """The state with which each word stopped thinking."""
+        if self.loops.numel() == 1:  # one word stops after the last loop that was run
+            return self.states[-1]
         stacked = torch.stack(self.states)
         index = (self.loops - 1)[None, :, :, None].expand(1, *stacked.shape[1:])
         return stacked.gather(0, index)[0]
@@ -88,7 +90,8 @@ class Cache:
 
     def phrases(self, ids: Int[Tensor, "1 time"]) -> Int[Tensor, "1 time 3"]:
         """`last_three` of new words, which go on where the words already read ended."""
-        return torch.cat((torch.tensor([self.tail]), ids), dim=1).unfold(1, 3, 1)
+        words = [*self.tail, *ids[0].tolist()]
+        return torch.tensor([[words[end - 3 : end] for end in range(3, len(words) + 1)]])
 
 
 def last_three(ids: Int[Tensor, "batch time"], segments: Int[Tensor, "batch time"]) -> Int[Tensor, "batch time 3"]:
@@ -164,11 +167,12 @@ class Brain(Module):
         mask = self._mask(segments, cache)
         x = vectors[ids.flatten()] * self.config.embed_dim**0.5
         x = self._first_pass(0, x, turns, mask, cache)[0]
-        gate = x.new_zeros(len(x))
         if self.memory is not None and ngram:
             phrases = cache.phrases(ids) if cache else last_three(ids, segments)
             added, gate = self.memory(x, phrases.flatten(0, 1))
             x = x + added
+        else:
+            gate = x.new_zeros(len(x))
         output = self._ponder(x, turns, mask, loops, gate.view(ids.shape), cache)
         if cache is not None:
             cache.words += ids.shape[1]

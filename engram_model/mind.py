@@ -24,6 +24,7 @@ from engram_model.text import SPECIALS, UNK_ID
 from engram_model.vocabulary import Vocabulary
 
 SOURCES = ("brain", "phrase", "episode")
+ALL_EPISODES = torch.tensor((0.0, 0.0, 1.0))
 
 
 @dataclass
@@ -153,7 +154,7 @@ def predict(
         logit[known] += _followed(trust, logit[known], base[known], remembered[known], heard[known])
     share = (torch.sigmoid(logit) * known)[:, None]
     probs = torch.lerp(base, remembered, share)
-    shares = shares.lerp(torch.tensor((0.0, 0.0, 1.0)), share)
+    shares = shares.lerp(ALL_EPISODES, share)
     return Prediction(probs, shares, logits, brain_probs, phrase_probs, remembered, recalled, weights)
 
 

@@ -56,11 +56,8 @@ class Recalled:
 
 def matched_words(suffixes: Int[np.ndarray, "episodes places"], suffix: Sequence[int]) -> Int[np.ndarray, " episodes"]:
     """Length of the common phrase at the end of two contexts; both list words latest first, -1 for none."""
-    matched, running = np.zeros(len(suffixes), dtype=np.int64), np.ones(len(suffixes), dtype=bool)
-    for column, word in zip(suffixes.T, suffix, strict=True):
-        running &= column == (word if word >= 0 else -2)
-        matched += running
-    return matched
+    same = suffixes == [word if word >= 0 else -2 for word in suffix]
+    return np.logical_and.accumulate(same, axis=1).sum(axis=1)
 
 
 def selection_score(similarity: Array, matched: Array) -> Array:
