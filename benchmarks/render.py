@@ -93,6 +93,28 @@ def novels(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def settings(result: dict[str, Any]) -> list[str]:
+    """One setting of the default training changed at a time."""
+    rows = [
+        f"| {name} | {shown(row['held-out part'])} | {shown(row['held-out stories'])} "
+        f"| {shown(row['questions answered'], 1, percent=True)} |"
+        for name, row in result["settings"].items()
+    ]
+    return [
+        "## Settings of the default size on the shipped text",
+        "",
+        "Perplexity on the held-out part of the training text is what they are judged by; the held-out stories and "
+        f"questions stand beside it. Seeds: {result['seeds']}.",
+        "",
+        "| | held-out part | held-out stories | held-out questions answered |",
+        "|---|---:|---:|---:|",
+        *rows,
+        "",
+        source(result),
+        "",
+    ]
+
+
 def speed(result: dict[str, Any]) -> list[str]:
     """Words a second."""
     rows = [f"| {name} | {value:,.0f} |" for name, value in result["words_per_second"].items()]
@@ -110,7 +132,7 @@ def speed(result: dict[str, Any]) -> list[str]:
     ]
 
 
-KINDS = {"tinystories": tinystories, "ablations": ablations, "speed": speed}
+KINDS = {"tinystories": tinystories, "ablations": ablations, "settings": settings, "speed": speed}
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ EXAMPLES = """examples:
   uv run --group benchmarks python -m benchmarks.run tinystories --data DIR --seeds 3
   uv run --group benchmarks python -m benchmarks.run ablations --data DIR --seeds 3
   uv run --group benchmarks python -m benchmarks.run novels --data DIR
+  uv run python -m benchmarks.run settings          train the shipped text with one setting changed at a time
   uv run --group benchmarks python -m benchmarks.run speed --data DIR
   uv run python -m benchmarks.run render            write docs/results.md from benchmarks/results/*.json
 """
@@ -21,7 +22,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("name", choices=("tinystories", "ablations", "novels", "speed", "render", "transcript"))
+    parser.add_argument(
+        "name", choices=("tinystories", "ablations", "novels", "settings", "speed", "render", "transcript")
+    )
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder that holds tinystories/ and books/")
     parser.add_argument(
         "--brain", type=Path, default=Path("brain"), metavar="DIR", help="brain that is spoken with (transcript, speed)"

@@ -93,7 +93,7 @@ def first_words(texts: Sequence[WordIds], words: int) -> list[WordIds]:
     return found
 
 
-def exchanges(texts: Sequence[WordIds]) -> list[list[int]]:
+def by_turns(texts: Sequence[WordIds]) -> list[list[int]]:
     """Dialogues cut before each turn of the user, so that what was told earlier can be known from memory only."""
     pieces: list[list[int]] = []
     for text in texts:
@@ -187,7 +187,7 @@ def fit_episode_gate(mind: Mind, texts: Sequence[WordIds], generator: torch.Gene
     surprises is remembered, as in a chat. A gate that never saw a memory of a few episodes lets them talk too much.
     """
     chosen = first_words(texts, MOST_WORDS)
-    pieces = exchanges(chosen)
+    pieces = by_turns(chosen)
     examples = []
     for whole in (chosen, pieces) if len(pieces) > len(chosen) else (chosen,):
         reading = read(mind, whole)

@@ -75,7 +75,9 @@ def _wait_for(handle: int, directory: Path) -> None:
             return fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() > end:
-                raise BrainError(f"another program is saving {directory}; try again when it has finished") from error
+                raise BrainError(
+                    f"another program is saving or opening {directory}; try again when it has finished"
+                ) from error
         time.sleep(0.02)
 
 

@@ -53,11 +53,8 @@ class Engram:
         >>> brain.chat().say("hello")                       # doctest: +SKIP
     """
 
-    def __init__(
-        self, mind: Mind, memory: EpisodicMemory, manifest: dict[str, Any], read: Lessons | None = None
-    ) -> None:
-        self.mind, self.episodes, self.manifest = mind, memory, manifest
-        self.lessons = Lessons(()) if read is None else read
+    def __init__(self, mind: Mind, memory: EpisodicMemory, manifest: dict[str, Any], read: Lessons) -> None:
+        self.mind, self.episodes, self.lessons, self.manifest = mind, memory, read, manifest
         self.store: Store | None = None
         self.directory: Path | None = None
 
@@ -67,13 +64,14 @@ class Engram:
         return self.mind.vocabulary
 
     def rename(self, old: str, new: str, form: str | None = None) -> None:
-        """Spell a word anew, in the vocabulary and in every episode that holds it.
+        """Spell a word anew, in the vocabulary and in every episode and lesson that holds it.
 
         Raises:
             ConfigError: if `old` is unknown or a marker, or `new` is no new word.
         """
         self.vocabulary.rename(old, new, form)
         self.episodes.rename_word(old, new)
+        self.lessons.rename_word(old, new)
 
     def remove(self, word: str) -> None:
         """Forget a word; episodes in which it came next are kept, but no longer recalled.
@@ -136,8 +134,8 @@ class Engram:
         directory = Path(directory)
         with checkpoint.alone(directory):
             store = self._replace(directory, chroma)
-        self.vocabulary.mark_saved()
-        self.episodes.mark_saved()
+        for kept in (self.vocabulary, self.episodes, self.lessons):
+            kept.mark_saved()
         if self.store is not None and self.store is not store:
             self.store.close()
         self.store, self.directory = store, directory
@@ -173,10 +171,11 @@ class Engram:
         return self.store if self.store is not None and self.store.location == location else Store.open(place)
 
     def flush(self) -> None:
-        """Write new words and episodes to the store, in one batch each."""
+        """Write new words and episodes, and lessons spelled anew, to the store, in one batch each."""
         if self.store is not None:
             self.vocabulary.flush(self.store)
             self.episodes.flush(self.store)
+            self.lessons.flush(self.store, self.vocabulary)
 
     def close(self) -> None:
         """Let go of the store; what was not flushed is written first."""

@@ -142,7 +142,7 @@ class Reader:
         states = self.mind.brain(torch.tensor([[END_ID, *ids[:-1]]]), vocabulary.vectors, **switches).state[0]
         words, self.lessons = vocabulary.decode(ids), EpisodicMemory(vocabulary.dim)
         for place, (word_id, key) in enumerate(zip(ids, concept(states), strict=True)):
-            if word_id not in (USER_ID, BOT_ID):
+            if word_id not in (UNK_ID, USER_ID, BOT_ID):
                 before = slice(max(0, place - SUFFIX), place)
                 self.lessons.add(
                     key=key, next_word=words[place], next_id=word_id, context=words[before], context_ids=ids[before],

@@ -18,6 +18,7 @@ from torch.nn.functional import normalize
 
 from engram_model.errors import StoreError
 from engram_model.rows import Rows
+from engram_model.stores import Store
 from engram_model.text import BOT, END, UNK_ID, USER, join_words
 from engram_model.vocabulary import Vocabulary
 
@@ -78,10 +79,16 @@ class Lessons:
 
     Args:
         exchanges: What was read; each is kept once.
+        ids: Id of each in the store; numbered unless given.
     """
 
-    def __init__(self, exchanges: Iterable[Exchange]) -> None:
-        self.exchanges = list(dict.fromkeys(exchanges))
+    def __init__(self, exchanges: Iterable[Exchange], ids: Sequence[str] | None = None) -> None:
+        self.exchanges = list(dict.fromkeys(exchanges) if ids is None else exchanges)
+        self.ids = [f"l{row:09d}" for row in range(len(self))] if ids is None else list(ids)
+        self._unsaved: set[int] = set()
+        self._index()
+
+    def _index(self) -> None:
         rows: defaultdict[str, list[int]] = defaultdict(list)
         for row, exchange in enumerate(self.exchanges):
             for term in _terms(exchange.words):
@@ -115,22 +122,44 @@ class Lessons:
         best = (-close).argsort(kind="stable")[:RECOLLECTED]
         return [self.exchanges[row] for row in best[::-1] if close[row] >= SIMILAR]
 
-    def rows(self, vocabulary: Vocabulary) -> Rows:
-        """All exchanges as rows of a collection; the vector is the weighted mean of the words' vectors."""
-        vectors = torch.zeros(len(self), vocabulary.dim)
+    def rename_word(self, old: str, new: str) -> None:
+        """Spell a word anew wherever it was read, as the vocabulary does."""
         for row, exchange in enumerate(self.exchanges):
+            if old in exchange.words:
+                said, answer = (
+                    tuple(new if w == old else w for w in part) for part in (exchange.said, exchange.answer)
+                )
+                self.exchanges[row] = Exchange(said, answer)
+                self._unsaved.add(row)
+        self._index()
+
+    def flush(self, store: Store, vocabulary: Vocabulary) -> None:
+        """Write what was spelled anew since the last time."""
+        if self._unsaved:
+            store.upsert(COLLECTION, self.rows(vocabulary, sorted(self._unsaved)))
+        self.mark_saved()
+
+    def mark_saved(self) -> None:
+        """Take all exchanges as written, after `rows()` was put into a store whole."""
+        self._unsaved.clear()
+
+    def rows(self, vocabulary: Vocabulary, chosen: Sequence[int] | None = None) -> Rows:
+        """All exchanges, or some, as rows of a collection; the vector is the weighted mean of the words' vectors."""
+        chosen = range(len(self)) if chosen is None else chosen
+        found = [self.exchanges[row] for row in chosen]
+        vectors = torch.zeros(len(found), vocabulary.dim)
+        for row, exchange in enumerate(found):
             ids = {vocabulary.id_of(word): self._weight(word.removesuffix("'s")) for word in exchange.words}
             known = [(number, weight) for number, weight in ids.items() if number != UNK_ID] or [(UNK_ID, 1.0)]
             numbers, weights = zip(*known, strict=True)
             vectors[row] = torch.tensor(weights) @ vocabulary.vectors[list(numbers)]
         return Rows(
-            ids=[f"l{row:09d}" for row in range(len(self))],
+            ids=[self.ids[row] for row in chosen],
             vectors=normalize(vectors.double(), dim=-1).float(),
             documents=[
-                f"{join_words(e.said, vocabulary.forms)} → {join_words(e.answer, vocabulary.forms)}"
-                for e in self.exchanges
+                f"{join_words(e.said, vocabulary.forms)} → {join_words(e.answer, vocabulary.forms)}" for e in found
             ],
-            metadatas=[{"said": " ".join(e.said), "answer": " ".join(e.answer)} for e in self.exchanges],
+            metadatas=[{"said": " ".join(e.said), "answer": " ".join(e.answer)} for e in found],
         )
 
     @classmethod
@@ -144,7 +173,7 @@ class Lessons:
             found = [(str(m["said"]).split(), str(m["answer"]).split()) for m in rows.metadatas]
         except KeyError as error:
             raise StoreError(f"a lesson in the store has no {error}; delete that row") from error
-        return cls(Exchange(tuple(said), tuple(answer)) for said, answer in found)
+        return cls([Exchange(tuple(said), tuple(answer)) for said, answer in found], rows.ids)
 
 
 def together(texts: Sequence[Sequence[str]], generator: torch.Generator) -> list[list[int]]:

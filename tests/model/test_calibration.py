@@ -16,9 +16,9 @@ from engram_model import calibration
 from engram_model.calibration import (
     CONVERSATION,
     MAX_COST,
+    by_turns,
     calibrate,
     conversations,
-    exchanges,
     first_words,
     fit_episode_gate,
     fit_phrase_gate,
@@ -80,8 +80,8 @@ def test_the_first_words_are_the_first_words(texts: list[list[int]], words: int)
 
 @few
 @given(st.lists(dialogues, min_size=1, max_size=5))
-def test_exchanges_begin_with_the_user_and_lose_no_word(texts: list[list[int]]) -> None:
-    pieces = exchanges(texts)
+def test_turns_begin_with_the_user_and_lose_no_word(texts: list[list[int]]) -> None:
+    pieces = by_turns(texts)
     assert [word for piece in pieces for word in piece] == [word for text in texts for word in text]
     assert all(piece and USER_ID not in piece[1:] for piece in pieces)
     turns = sum(text.count(USER_ID) for text in texts)

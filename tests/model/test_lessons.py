@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from toys import few, seeded
 
 from engram_model.corpus import Corpus
 from engram_model.errors import StoreError
-from engram_model.lessons import LONGEST, SIMILAR, TOGETHER, Exchange, Lessons, exchanges, together
+from engram_model.lessons import COLLECTION, LONGEST, SIMILAR, TOGETHER, Exchange, Lessons, exchanges, together
 from engram_model.rows import Rows
+from engram_model.stores import Store
 from engram_model.text import BOT, END, END_ID, USER
 from engram_model.vocabulary import Vocabulary
 
@@ -84,6 +86,27 @@ def test_rows_and_back() -> None:
     torch.testing.assert_close(rows.vectors.norm(dim=1), torch.ones(5))
     assert float(rows.vectors[0] @ rows.vectors[1]) > float(rows.vectors[0] @ rows.vectors[2])
     assert Lessons.from_rows(Lessons([]).rows(words_of(["a"]))).exchanges == []
+
+
+def test_a_word_spelled_anew_is_spelled_so_in_what_was_read_and_in_the_store(tmp_path: Path) -> None:
+    words = words_of(text_of(*READ))
+    with Store.open(tmp_path) as store:
+        store.upsert(COLLECTION, Lessons(READ).rows(words))
+        store.delete(COLLECTION, ["l000000001"])
+        lessons = Lessons.from_rows(store.read(COLLECTION))
+        words.rename("sky", "heaven")
+        lessons.rename_word("sky", "heaven")
+        assert lessons.recollect(["what", "colour", "is", "the", "heaven", "?"])[-1].answer == (
+            "the",
+            "heaven",
+            "is",
+            "blue",
+            ".",
+        )
+        assert lessons.recollect(["sky"]) == []
+        lessons.flush(store, words)
+        again = Lessons.from_rows(store.read(COLLECTION))
+        assert again.exchanges == lessons.exchanges and len(again) == 3 and again.ids == lessons.ids
 
 
 def test_a_damaged_row_is_one_line() -> None:

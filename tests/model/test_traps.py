@@ -35,6 +35,7 @@ from engram_model.evaluation import score
 from engram_model.generation import Reader, draw
 from engram_model.head import word_logits
 from engram_model.learning import Learning, prepare
+from engram_model.lessons import Lessons
 from engram_model.objective import Learner
 from engram_model.pondering import halt_loss
 from engram_model.reading import read, target_log_probs
@@ -94,7 +95,9 @@ def test_logits_of_the_training_path_are_those_after_save_and_load_bit_for_bit(t
     ids = torch.tensor([[END_ID, *learning.lesson.learned[0][:-1].tolist()]])
     trained = logits(learning.learner, ids)
     mind = learning.mind()
-    made = Engram(mind, EpisodicMemory(mind.vocabulary.dim), manifest_of(learning.config, TRAINING, "", {}))
+    made = Engram(
+        mind, EpisodicMemory(mind.vocabulary.dim), manifest_of(learning.config, TRAINING, "", {}), Lessons(())
+    )
     made.save(tmp_path / "brain")
     made.close()
     loaded = Engram.load(tmp_path / "brain")
