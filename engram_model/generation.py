@@ -22,6 +22,9 @@ from engram_model.nearest import highest
 from engram_model.recall import SUFFIX, Trust, recall_one
 from engram_model.text import BOT_ID, END_ID, SPECIALS, UNK_ID, USER_ID
 
+SPEAKERS = (*SOURCES, "lesson")
+"""Who may have said a word: the sources of a prediction, the moments of lessons apart from the episodes."""
+
 CANDIDATES = 5
 NEAREST = 3
 PHRASE_REACH = 8
@@ -31,7 +34,7 @@ LESSON_TRUST = 2.0
 
 @dataclass(frozen=True)
 class RecalledEpisode:
-    """An episode that came to mind: id, the word it names, share, cosine, and length of the common phrase in words."""
+    """An episode that came to mind: id, the word it names, share of all moments, cosine, and words of the common phrase."""
 
     id: str
     word: str
@@ -51,7 +54,7 @@ class Thought:
         surprise: -ln(probability), in nats.
         loops: Loops the brain pondered.
         gate: How far the EngramModule's gate was open, 0 to 1.
-        shares: Share of brain, phrase memory and episodes in the whole prediction.
+        shares: Share of brain, phrase memory, episodes and lessons in the whole prediction.
         credit: Who spoke: share of each source in the probability of this word.
         recalled: Episodes that came to mind, best first.
         nearest: Words whose vectors are nearest to the predicted concept, with their cosine.
@@ -74,6 +77,11 @@ class Thought:
     def episode_share(self) -> float:
         """Share of the episodes in the prediction."""
         return self.shares["episode"]
+
+    @property
+    def remembered_share(self) -> float:
+        """Share of all moments in the prediction, those of lessons among them."""
+        return self.shares["episode"] + self.shares["lesson"]
 
     @property
     def spoken_by(self) -> str:
@@ -182,6 +190,10 @@ class Reader:
         near = prediction.nearest(0, vocabulary.resting, NEAREST)
         cosines = vocabulary.vectors[near] @ self._concept
         probability = float(probs[word])
+        shares, credit = dict(zip(SOURCES, prediction.shares[0].tolist(), strict=True)), prediction.credit(0, word)
+        for part, lessons in zip((shares, credit), self._lessons_part(prediction, word), strict=True):
+            part["lesson"] = part["episode"] * lessons
+            part["episode"] -= part["lesson"]
         return Thought(
             word=vocabulary.decode([word])[0],
             probability=probability,
@@ -189,12 +201,25 @@ class Reader:
             surprise=-math.log(max(probability, 1e-30)),
             loops=int(self._output.loops[0, -1]),
             gate=float(self._output.gate[0, -1]),
-            shares=dict(zip(SOURCES, prediction.shares[0].tolist(), strict=True)),
-            credit=prediction.credit(0, word),
+            shares=shares,
+            credit=credit,
             recalled=self._recalled(prediction),
             nearest=tuple(zip(vocabulary.decode(near), cosines.tolist(), strict=True)),
             key=self._concept.clone(),
         )
+
+    def _lessons_part(self, prediction: Prediction, word: int) -> tuple[float, float]:
+        """Share of the lessons in what all moments say together, and in what they say of one word."""
+        found = prediction.recalled
+        if self.lessons is None or found is None or prediction.weights is None or prediction.episode_probs is None:
+            return 0.0, 0.0
+        own = len(self.memory) if self.memory is not None and self.config.episodes else 0
+        rows, words, weights = (column[0].numpy() for column in (found.rows, found.words, prediction.weights))
+        learned, endings = rows >= own, self.lessons.endings
+        faint = (1.0 - float(weights.sum())) / max(int(found.total), 1)  # what one moment says besides
+        every = float(weights[learned].sum()) + faint * endings.total
+        said = float(weights[learned & (words == word)].sum()) + faint * float(endings.counts(word + 1)[word])
+        return min(every, 1.0), min(said / max(float(prediction.episode_probs[0, word]), 1e-30), 1.0)
 
     def _recalled(self, prediction: Prediction) -> tuple[RecalledEpisode, ...]:
         if prediction.recalled is None or prediction.weights is None or self.memory is None or not self.config.episodes:

@@ -13,14 +13,13 @@ from typing import Any
 from engram_model.chat import Turn
 from engram_model.engram import Engram
 from engram_model.episodes import EpisodicMemory
-from engram_model.generation import RecalledEpisode, Thought
-from engram_model.mind import SOURCES
+from engram_model.generation import SPEAKERS, RecalledEpisode, Thought
 from engram_model.records import Episode
 from engram_model.text import BOT, END, UNK, USER, join_words
 from engram_scripts.common import paint, table
 
 DIM, BOLD = "2", "1"
-COLOURS = {"brain": "33", "phrase": "36", "episode": "35"}
+COLOURS = {"brain": "33", "phrase": "36", "episode": "35", "lesson": "32"}
 HEIGHTS = "▁▃▅▇█"
 BARS = 40
 HAD_A_SAY = 0.01
@@ -53,8 +52,8 @@ def loop_bars(thoughts: Sequence[Thought]) -> str:
 
 
 def who_spoke(thoughts: Sequence[Thought]) -> dict[str, float]:
-    """Mean share of brain, phrase memory and episodes in the words that were said."""
-    return {source: mean([thought.credit[source] for thought in thoughts]) for source in SOURCES}
+    """Mean share of brain, phrase memory, episodes and lessons in the words that were said."""
+    return {source: mean([thought.credit[source] for thought in thoughts]) for source in SPEAKERS}
 
 
 def recalled(thoughts: Sequence[Thought]) -> dict[str, tuple[float, RecalledEpisode]]:
@@ -62,7 +61,7 @@ def recalled(thoughts: Sequence[Thought]) -> dict[str, tuple[float, RecalledEpis
     found: dict[str, tuple[float, RecalledEpisode]] = {}
     for thought in thoughts:
         for episode in thought.recalled:
-            share = thought.episode_share * episode.weight
+            share = thought.remembered_share * episode.weight
             if share >= max(HAD_A_SAY, found.get(episode.id, (0.0,))[0]):
                 found[episode.id] = (share, episode)
     return dict(sorted(found.items(), key=lambda item: -item[1][0]))

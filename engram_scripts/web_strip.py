@@ -13,8 +13,8 @@ from engram_model.episodes import Episode
 from engram_model.generation import RecalledEpisode, Thought
 from engram_model.text import END, UNK, join_words
 
-SOURCES = {"brain": "brain", "phrase": "phrase memory", "episode": "episodes"}
-COLOURS = {"brain": (79, 110, 247), "phrase": (224, 142, 11), "episode": (16, 160, 116)}
+SOURCES = {"brain": "brain", "phrase": "phrase memory", "episode": "episodes", "lesson": "lessons"}
+COLOURS = {"brain": (79, 110, 247), "phrase": (224, 142, 11), "episode": (16, 160, 116), "lesson": (192, 70, 160)}
 SHOWN = {END: "end of answer", UNK: "unknown word"}
 MOST_SURPRISING = 8.0
 """The surprise, in nats, that fills the bar: a word of probability 1 in 3,000."""

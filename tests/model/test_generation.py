@@ -17,7 +17,7 @@ from engram_model.brain import concept
 from engram_model.config import GenerationConfig
 from engram_model.engram import Engram
 from engram_model.episodes import EpisodicMemory
-from engram_model.generation import Reader, Thought, draw, speak
+from engram_model.generation import SPEAKERS, Reader, Thought, draw, speak
 from engram_model.head import word_logits
 from engram_model.mind import Mind, Prediction, phrase_view, predict
 from engram_model.recall import recall_one
@@ -224,9 +224,8 @@ def test_what_is_reported_is_what_was_drawn_from(engram: Engram, memory: Episodi
         assert thought.surprise == pytest.approx(-math.log(thought.probability))
         assert [p for _, p in thought.candidates] == pytest.approx(best.values.tolist(), abs=CLOSE)
         assert [p for _, p in thought.candidates] == sorted((p for _, p in thought.candidates), reverse=True)
-        assert thought.shares == pytest.approx(
-            dict(zip(("brain", "phrase", "episode"), prediction.shares[0].tolist(), strict=True)), abs=1e-4
-        )
+        shares = dict(zip(SPEAKERS, [*prediction.shares[0].tolist(), 0.0], strict=True))
+        assert thought.shares == pytest.approx(shares, abs=1e-4)
         before.append(word_id)
 
 
@@ -252,6 +251,34 @@ def test_a_memory_that_is_off_has_no_share(
         assert largest == 0.0 if source == silent else largest > 1e-3
     assert any(thought.recalled for thought in thoughts) == (silent != "episode")
     assert any(thought.gate > 0.0 for thought in thoughts) == (silent != "phrase")
+
+
+def test_words_of_lessons_are_credited_to_lessons(engram: Engram, memory: EpisodicMemory, words: list[int]) -> None:
+    for own in (None, memory):
+        reader = Reader(engram.mind, own, GenerationConfig())
+        reader.read(words[:7])
+        reader.learn_again(words[11:29])
+        assert reader.lessons is not None
+        count = len(own) if own is not None else 0
+        for word in words[7:17]:
+            found = reader.predict()
+            whole, thought = found.credit(0, word), reader.think(word, found)
+            assert sum(thought.shares.values()) == pytest.approx(1.0, abs=1e-5)
+            assert thought.credit["episode"] + thought.credit["lesson"] == pytest.approx(whole["episode"], abs=1e-6)
+            assert thought.remembered_share == pytest.approx(float(found.shares[0, 2]), abs=1e-6)
+            assert found.recalled is not None and found.weights is not None
+            recalled, rest = found.recalled, 1.0 - float(found.weights.sum())
+            moments = list(zip(recalled.rows[0].tolist(), recalled.words[0].tolist(), found.weights[0], strict=True))
+            said = {True: 0.0, False: 0.0}
+            for row, named, weight in moments:
+                said[row >= count] += float(weight) * (named == word)
+            for lesson, kept in ((True, reader.lessons), (False, own)):
+                ids = kept.next_ids.tolist() if kept is not None else []
+                said[lesson] += rest * ids.count(word) / int(recalled.total)
+            expected = whole["episode"] * said[True] / max(sum(said.values()), 1e-30)
+            assert thought.credit["lesson"] == pytest.approx(expected, abs=1e-5)
+            assert (thought.shares["episode"] > 0.0) == (own is not None) and thought.shares["lesson"] > 0.0
+            reader.advance(word)
 
 
 def test_a_fixed_number_of_loops_is_kept(engram: Engram, words: list[int]) -> None:

@@ -171,7 +171,7 @@ def test_words_of_a_lesson_come_to_mind_while_the_answer_is_given_and_leave_no_t
     lessons = chat.reader.lessons
     assert lessons is not None and {e.next_word for e in lessons.episodes} >= {"cow", "garden", END}
     assert not {e.next_word for e in lessons.episodes} & {USER, BOT}
-    assert first.episode_share > 0 and first.recalled == (), "lessons are no episodes"
+    assert first.shares["lesson"] > 0 == first.episode_share and first.recalled == (), "lessons are no episodes"
     kept = len(engram.episodes)
     list(answer)
     assert len(engram.episodes) == kept + len(chat.history[-1].stored)

@@ -103,7 +103,7 @@ def test_every_chip_shows_credit_that_sums_to_one_loops_and_five_candidates(engr
         assert css.count("said") == any(word == thought.word for word, _ in thought.candidates)
 
 
-@given(st.lists(st.floats(0.01, 1.0), min_size=3, max_size=3))
+@given(st.lists(st.floats(0.01, 1.0), min_size=len(SOURCES), max_size=len(SOURCES)))
 def test_a_blended_colour_lies_between_the_colours_of_its_sources(weights: list[float]) -> None:
     credit = dict(zip(SOURCES, (weight / sum(weights) for weight in weights), strict=True))
     for channel, value in enumerate(map(int, blended(credit).split())):

@@ -138,7 +138,7 @@ def test_json_gives_one_object_a_turn_and_memory_lasts_over_runs(copy_of_brain: 
     brain_alone = ("--no-episodes", "--no-lessons", "--no-ngram", "--loops", "2", "--max-words", "4")
     third = script(copy_of_brain, "--json", *brain_alone, said=ASKED)
     (alone,) = map(json.loads, third.stdout.splitlines())
-    assert alone["spoken_by"] == {"brain": 1.0, "phrase": 0.0, "episode": 0.0}
+    assert alone["spoken_by"] == {"brain": 1.0, "phrase": 0.0, "episode": 0.0, "lesson": 0.0}
     assert alone["mean_loops"] == 2.0
     assert len(alone["words"]) <= 4
     assert "wixel" not in alone["answer"].lower()
