@@ -71,11 +71,41 @@ def _terms(words: Iterable[str]) -> list[str]:
     return sorted({word.removesuffix("'s") for word in words if any(map(str.isalnum, word))})
 
 
+class _Index:
+    """Which row has which terms; rows as near as the cosine of their terms.
+
+    A term weighs ln(1 + n / (df + 1/2)), with df of n rows that have it (Robertson & Zaragoza 2009, the inverse document
+    frequency of BM25, without its counts).
+    """
+
+    def __init__(self, rows: Sequence[Sequence[str]]) -> None:
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        for row, words in enumerate(rows):
+            for term in _terms(words):
+                found[term].append(row)
+        self.rows = {term: np.array(having) for term, having in found.items()}
+        self.count = len(rows)
+        squares = np.zeros(self.count)
+        for term, having in self.rows.items():
+            squares[having] += self.weight(term) ** 2
+        self._norms = np.sqrt(squares)
+
+    def weight(self, term: str) -> float:
+        return math.log1p(self.count / (len(self.rows.get(term, ())) + 0.5))
+
+    def closeness(self, words: Iterable[str], common: int | None = None) -> Float[np.ndarray, " rows"]:
+        """Cosine of every row with some words; words in more than `common` rows count for nothing."""
+        found, square = np.zeros(self.count), 0.0
+        for term in _terms(words):
+            weight, rows = self.weight(term), self.rows.get(term)
+            square += weight**2
+            if rows is not None and (common is None or len(rows) <= common):
+                found[rows] += weight**2
+        return found / np.maximum(self._norms * math.sqrt(square), 1e-9)
+
+
 class Lessons:
     """Exchanges that were read, found by the words they share with what is said now.
-
-    Two are as near as the cosine of their words, each word weighing ln(1 + n / (df + 1/2)), with df of n exchanges that
-    have it (Robertson & Zaragoza 2009, the inverse document frequency of BM25, without its counts).
 
     Args:
         exchanges: What was read; each is kept once.
@@ -89,36 +119,24 @@ class Lessons:
         self._index()
 
     def _index(self) -> None:
-        rows: defaultdict[str, list[int]] = defaultdict(list)
-        for row, exchange in enumerate(self.exchanges):
-            for term in _terms(exchange.words):
-                rows[term].append(row)
-        self._rows = {term: np.array(found) for term, found in rows.items()}
-        squares = np.zeros(len(self))
-        for term, found in self._rows.items():
-            squares[found] += self._weight(term) ** 2
-        self._norms = np.sqrt(squares)
+        self._whole = _Index([exchange.words for exchange in self.exchanges])
+        self._said = _Index([exchange.said for exchange in self.exchanges])
 
     def __len__(self) -> int:
         """Return the number of exchanges."""
         return len(self.exchanges)
 
-    def _weight(self, term: str) -> float:
-        return math.log1p(len(self) / (len(self._rows.get(term, ())) + 0.5))
-
     def closeness(self, words: Iterable[str], common: int | None = None) -> Float[np.ndarray, " exchanges"]:
         """Cosine of every exchange with some words; words in more than `common` exchanges count for nothing."""
-        found, square = np.zeros(len(self)), 0.0
-        for term in _terms(words):
-            weight, rows = self._weight(term), self._rows.get(term)
-            square += weight**2
-            if rows is not None and (common is None or len(rows) <= common):
-                found[rows] += weight**2
-        return found / np.maximum(self._norms * math.sqrt(square), 1e-9)
+        return self._whole.closeness(words, common)
 
     def recollect(self, said: Sequence[str]) -> list[Exchange]:
-        """The two exchanges that are nearest to what is said, if they are near at all; the best last."""
-        close = self.closeness(said)
+        """The two exchanges that are nearest to what is said, if they are near at all; the best last.
+
+        An answer often holds what a question is about, so question and answer are compared together. What was said in
+        the very same words is found by itself, however long its answer was: its cosine counts squared (docs/log.md).
+        """
+        close = np.maximum(self._whole.closeness(said), self._said.closeness(said) ** 2)
         best = (-close).argsort(kind="stable")[:RECOLLECTED]
         return [self.exchanges[row] for row in best[::-1] if close[row] >= SIMILAR]
 
@@ -149,7 +167,7 @@ class Lessons:
         found = [self.exchanges[row] for row in chosen]
         vectors = torch.zeros(len(found), vocabulary.dim)
         for row, exchange in enumerate(found):
-            ids = {vocabulary.id_of(word): self._weight(word.removesuffix("'s")) for word in exchange.words}
+            ids = {vocabulary.id_of(word): self._whole.weight(word.removesuffix("'s")) for word in exchange.words}
             known = [(number, weight) for number, weight in ids.items() if number != UNK_ID] or [(UNK_ID, 1.0)]
             numbers, weights = zip(*known, strict=True)
             vectors[row] = torch.tensor(weights) @ vocabulary.vectors[list(numbers)]
