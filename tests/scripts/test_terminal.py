@@ -144,6 +144,12 @@ def test_json_gives_one_object_a_turn_and_memory_lasts_over_runs(copy_of_brain: 
     assert "wixel" not in alone["answer"].lower()
 
 
+def _at_terminal(slave: int) -> None:
+    """In the program to be: this is the session's terminal, and Ctrl-C counts, even where the tests run in the background."""
+    os.close(os.open(os.ttyname(slave), os.O_RDWR))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Screen:
     """test_brain.py at a pseudo-terminal: what it shows, and keys to press."""
 
@@ -153,7 +159,7 @@ class Screen:
         self.process = subprocess.Popen(
             [sys.executable, "test_brain.py", "--brain", str(brain), *options],
             stdin=slave, stdout=slave, stderr=slave, cwd=ROOT, start_new_session=True,
-            preexec_fn=lambda: os.close(os.open(os.ttyname(slave), os.O_RDWR)),  # it becomes the session's terminal
+            preexec_fn=lambda: _at_terminal(slave),
             env={"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "80", "LANG": "C.UTF-8", **environment},
         )  # fmt: skip
         os.close(slave)
