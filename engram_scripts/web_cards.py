@@ -44,7 +44,7 @@ def fact_lesson(lesson: FactLesson) -> str:
 
 def refused(reason: str) -> str:
     """Why a lesson was not possible."""
-    return f'<div class="lesson failed"><p>{safe(reason)}</p></div>'
+    return f'<div class="before-after failed"><p>{safe(reason)}</p></div>'
 
 
 def _nearest(words: tuple[tuple[str, float], ...]) -> str:
@@ -58,6 +58,6 @@ def _nearest(words: tuple[tuple[str, float], ...]) -> str:
 def _before_and_after(what: str, before: str, after: str, stored: int) -> str:
     moments = "1 new episode" if stored == 1 else f"{stored} new episodes"
     return (
-        f'<div class="lesson"><p class="what">{what}</p><div><em>before</em>{before}</div>'
+        f'<div class="before-after"><p class="what">{what}</p><div><em>before</em>{before}</div>'
         f"<div><em>after</em>{after}</div><small>{moments} in your memory</small></div>"
     )

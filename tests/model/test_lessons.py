@@ -71,7 +71,7 @@ def test_the_nearest_come_to_mind_best_last_and_strangers_do_not() -> None:
 
 
 def test_the_very_same_words_are_found_however_long_their_answer() -> None:
-    story = Exchange(tuple("tell me a story .".split()), tuple(f"word{number}" for number in range(97)))
+    story = Exchange(("tell", "me", "a", "story", "."), tuple(f"word{number}" for number in range(97)))
     lessons = Lessons([*READ, Exchange(("what", "can", "you", "do"), ("i", "can", "tell", "a", "story")), story])
     assert lessons.closeness(["tell", "me", "a", "story"]).argmax() == 4, "the whole exchange lies far"
     assert lessons.recollect(["tell", "me", "a", "story"])[-1] == story

@@ -21,6 +21,7 @@ from engram_model.config import BrainConfig, TrainingConfig
 from engram_model.engram import Engram
 from engram_model.text import split_words
 from engram_scripts.web_screenshot import CHROMIUM, PATIENCE_MS, browser, say
+from engram_scripts.web_strip import COLOURS
 from engram_scripts.web_training import BackgroundTraining, Stage, stage_html
 
 if TYPE_CHECKING:
@@ -172,6 +173,10 @@ def test_a_visit(page: Page, tmp_path: Path) -> None:
     assert page.locator("#strip .moment").count() > 0, "episodes came to mind"
     page.locator("#strip .chip").last.hover()
     assert page.locator("#strip .card:visible").count() == 1
+    for source, colour in COLOURS.items():
+        swatch = page.locator(f".legend .swatch.{source}")
+        assert swatch.evaluate("e => getComputedStyle(e).backgroundColor") == f"rgb{colour}"
+        assert swatch.evaluate("e => e.offsetWidth") < 20, "no other rule takes it for something else"
     page.screenshot(path=tmp_path / "desktop.png", full_page=True)
 
     page.uncheck("#episodes input")
