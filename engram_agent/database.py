@@ -1,0 +1,115 @@
+"""One SQLite file that many processes read and write at once.
+
+It must not know what its tables mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from engram_agent.errors import AgentError
+from engram_agent.migrations import MIGRATIONS
+
+PATIENCE = 30.0
+"""Seconds to wait for another process that writes."""
+
+
+class Database:
+    """An open file with all its migrations applied.
+
+    A write is acknowledged when its transaction has returned: it is on disk then (write-ahead log, synced at each
+    commit), whatever is killed afterwards.
+
+    Args:
+        path: The file; it and its folder are created if missing.
+
+    Raises:
+        AgentError: DatabaseUnavailable if it cannot be opened or is no database; MigrationRequired if a newer program
+            has written it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+        except (sqlite3.Error, OSError) as error:
+            raise _unavailable(path, error) from error
+        try:
+            self._migrate()
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is written, or nothing; other writers wait. Inside another transaction it joins that.
+
+        Raises:
+            AgentError: DatabaseUnavailable if the file cannot be written.
+        """
+        if self._connection.in_transaction:
+            yield
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            raise _unavailable(self.path, error) from error
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """One statement; DatabaseUnavailable if it fails."""
+        try:
+            return self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise _unavailable(self.path, error) from error
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """All rows of a query."""
+        return self.execute(statement, values).fetchall()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def _migrate(self) -> None:
+        if self._applied() == [name for name, _ in MIGRATIONS]:
+            return
+        with self.transaction():
+            self.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at REAL NOT NULL)")
+            applied = self._applied()
+            if applied != [name for name, _ in MIGRATIONS[: len(applied)]]:
+                raise AgentError(
+                    "MigrationRequired",
+                    f"{self.path} was written by a newer program (it has {applied[-1]!r})",
+                    "update engram, or name another file with --db",
+                )
+            for name, script in MIGRATIONS[len(applied) :]:
+                for statement in script.split(";\n"):
+                    if statement.strip():
+                        self.execute(statement)
+                self.execute("INSERT INTO migrations VALUES (?, ?)", (name, time.time()))
+
+    def _applied(self) -> list[str]:
+        known = self.rows("SELECT 1 FROM sqlite_master WHERE name = 'migrations'")
+        return [row["name"] for row in self.rows("SELECT name FROM migrations ORDER BY name")] if known else []
+
+
+def _unavailable(path: Path, error: Exception) -> AgentError:
+    return AgentError(
+        "DatabaseUnavailable", f"{path} cannot be used as a memory ({error})", "check the path, its rights and the disk"
+    )

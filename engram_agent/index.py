@@ -1,0 +1,124 @@
+"""Finds records by their words: BM25 over weighted fields, a record's neighbours in its conversation among them.
+
+It must not know who may see what; the caller says which records are looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from engram_agent.database import Database
+from engram_agent.records import Record
+
+WEIGHTS = {"context": 1.0, "action": 1.0, "result": 1.0, "tags": 1.0, "before": 0.3, "after": 0.3}
+"""How much a word counts in each field. A turn is also found by the words of the turns around it, which say what it is about."""
+STOP_WORDS = frozenset(
+    """
+    a an and are as at be been but by can could did do does for from had has have he her his how i if in is it its me my
+    of on or our she so than that the their them then there these they this to was we were what when where which who whom
+    whose why will with would you your
+    """.split()  # noqa: SIM905
+)
+MARK = re.compile("\x01(.*?)\x02")
+
+
+def terms(query: str) -> list[str]:
+    """The words of a query that tell something, folded, each once; all of them where none does."""
+    words = list(dict.fromkeys(re.findall(r"\w+", query.casefold())))
+    return [word for word in words if word not in STOP_WORDS] or words
+
+
+class WordIndex:
+    """The words of all records, kept beside them; derived data that `rebuild` makes anew.
+
+    Scores are BM25F (Robertson & Zaragoza 2009, section 3.6) as SQLite computes it: the weighted counts of a word in all
+    fields are added up before they saturate.
+
+    Args:
+        database: An open memory.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def add(self, record: Record) -> None:
+        """Take in a record that has just been stored, and tell its neighbours."""
+        before, after = (self._turn(record, step) for step in (-1, 1))
+        row = self.database.rows("SELECT row FROM records WHERE id = ?", [record.id])[0]["row"]
+        self.database.execute(
+            "INSERT INTO words (rowid, context, action, result, tags, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [row, record.context, record.action, record.result, " ".join(record.tags), _said(before), _said(after)],
+        )
+        self._tell(before, "after", record)
+        self._tell(after, "before", record)
+
+    def remove(self, record: Record) -> None:
+        """Forget a record that is about to be deleted; its neighbours forget it too."""
+        self._tell(self._turn(record, -1), "after", None)
+        self._tell(self._turn(record, 1), "before", None)
+        self.database.execute("DELETE FROM words WHERE rowid = (SELECT row FROM records WHERE id = ?)", [record.id])
+
+    def rebuild(self) -> None:
+        """Make the whole index anew from the records."""
+        with self.database.transaction():
+            self.database.execute("DELETE FROM words")
+            self.database.execute(
+                """
+                INSERT INTO words (rowid, context, action, result, tags, before, after)
+                SELECT r.row, r.context, r.action, r.result,
+                    (SELECT coalesce(group_concat(value, ' '), '') FROM json_each(r.tags)),
+                    coalesce((SELECT p.context || ' ' || p.action || ' ' || p.result FROM records p
+                        WHERE p.agent_id = r.agent_id AND p.conversation = r.conversation AND p.position = r.position - 1), ''),
+                    coalesce((SELECT n.context || ' ' || n.action || ' ' || n.result FROM records n
+                        WHERE n.agent_id = r.agent_id AND n.conversation = r.conversation AND n.position = r.position + 1), '')
+                FROM records r
+                """
+            )
+
+    def search(self, query: str, where: str, values: Sequence[Any], count: int) -> list[tuple[str, float, list[str]]]:
+        """Records that share a word with a query, best first: id, score (higher is closer), and the words they share.
+
+        Args:
+            query: Any text; nothing in it is taken for an operator.
+            where: A condition on `records`, applied before the cut.
+            values: What stands for its question marks.
+            count: How many at most.
+        """
+        asked = " OR ".join(f'"{term}"' for term in terms(query))
+        if not asked:
+            return []
+        weights = ", ".join(map(str, WEIGHTS.values()))
+        marked = " || ' ' || ".join(f"highlight(words, {field}, char(1), char(2))" for field in range(len(WEIGHTS)))
+        found = self.database.rows(
+            f"SELECT records.id, -bm25(words, {weights}) AS score, {marked} AS marked FROM words "
+            f"JOIN records ON records.row = words.rowid WHERE words MATCH ? AND ({where}) "
+            "ORDER BY score DESC, records.row DESC LIMIT ?",
+            [asked, *values, count],
+        )
+        shared = [list(dict.fromkeys(word.casefold() for word in MARK.findall(row["marked"]))) for row in found]
+        return [(row["id"], row["score"], words) for row, words in zip(found, shared, strict=True)]
+
+    def _turn(self, record: Record, step: int) -> Any:
+        """The row of the turn before or after a record in its conversation, or None."""
+        if record.conversation is None or record.position is None:
+            return None
+        found = self.database.rows(
+            "SELECT * FROM records WHERE agent_id = ? AND conversation = ? AND position = ? LIMIT 1",
+            [record.agent_id, record.conversation, record.position + step],
+        )
+        return found[0] if found else None
+
+    def _tell(self, turn: Any, field: str, record: Record | None) -> None:
+        if turn is not None:
+            said = "" if record is None else _join(record.context, record.action, record.result)
+            self.database.execute(f"UPDATE words SET {field} = ? WHERE rowid = ?", [said, turn["row"]])
+
+
+def _said(turn: Any) -> str:
+    return "" if turn is None else _join(turn["context"], turn["action"], turn["result"])
+
+
+def _join(context: str, action: str, result: str) -> str:
+    return f"{context} {action} {result}"

@@ -1,0 +1,130 @@
+"""What an agent remembers: the situation, what was done, what came of it, and what is kept beside.
+
+It must not know where records are kept, nor how they are found.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from engram_agent.errors import AgentError
+
+TYPES = ("decision", "pattern", "bugfix", "context", "antipattern", "insight")
+LONGEST = 100_000
+"""Characters of one field; a longer one is not a memory but a file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One memory.
+
+    Attributes:
+        id: Its name, given once and never again.
+        agent_id: Whose memory it is.
+        memory_type: One of `TYPES`.
+        context: The situation.
+        action: What was done.
+        result: What came of it.
+        tags: Words to filter by, in order, each once.
+        project: Where it happened.
+        conversation: The conversation whose turn it is.
+        position: Number of the turn in it.
+        parent_id: The record it follows from.
+        source_ids: Records an insight was drawn from.
+        insight_type: What kind of insight it is.
+        fields: What only its type has, by name.
+        score: How useful it is thought to be, 0 to 1.
+        confidence: How sure that is, 0 to 1.
+        successes: Times it helped.
+        failures: Times it did not.
+        stored_count: Times it was stored, equal or nearly so.
+        access_count: Times it was found.
+        used_count: Times it was used.
+        created_at: Seconds since 1970.
+        updated_at: Seconds since 1970.
+        last_accessed: Seconds since 1970; None if it was never found.
+        superseded_by: The record that took its place.
+        origin: The agent it was learned from, where that is another.
+    """
+
+    id: str
+    agent_id: str
+    memory_type: str
+    context: str
+    action: str
+    result: str
+    tags: tuple[str, ...] = ()
+    project: str | None = None
+    conversation: str | None = None
+    position: int | None = None
+    parent_id: str | None = None
+    source_ids: tuple[str, ...] = ()
+    insight_type: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    score: float = 0.5
+    confidence: float = 0.5
+    successes: int = 0
+    failures: int = 0
+    stored_count: int = 1
+    access_count: int = 0
+    used_count: int = 0
+    created_at: float
+    updated_at: float
+    last_accessed: float | None = None
+    superseded_by: str | None = None
+    origin: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what must hold of every record.
+
+        Raises:
+            AgentError: InvalidValue; it names the field, what it must be and what came.
+        """
+        _require(self.memory_type in TYPES, "memory_type", f"one of {', '.join(TYPES)}", self.memory_type)
+        _require(bool(self.agent_id.strip()), "agent_id", "a name", self.agent_id)
+        _require(bool((self.context + self.action + self.result).strip()), "context", "some text", self.context)
+        for name in ("context", "action", "result"):
+            value = getattr(self, name)
+            _require(len(value) <= LONGEST, name, f"at most {LONGEST:,} characters", f"{len(value):,}")
+            _require("\0" not in value, name, "text without NUL", "a NUL character")
+        for name in ("score", "confidence"):
+            _require(0.0 <= getattr(self, name) <= 1.0, name, "from 0 to 1", getattr(self, name))
+        _require(self.position is None or self.conversation is not None, "position", "given with conversation", "alone")
+        _require(math.isfinite(self.created_at), "created_at", "seconds since 1970", self.created_at)
+
+
+COLUMNS = tuple(Record.__dataclass_fields__)
+_JSON = ("tags", "source_ids", "fields")
+
+
+def to_row(record: Record) -> list[Any]:
+    """The values of `COLUMNS`, as they are stored."""
+    return [_stored(name, getattr(record, name)) for name in COLUMNS]
+
+
+def from_row(row: sqlite3.Row) -> Record:
+    """The inverse of `to_row`."""
+    values = {name: json.loads(row[name]) if name in _JSON else row[name] for name in COLUMNS}
+    values |= {name: tuple(values[name]) for name in ("tags", "source_ids")}
+    return Record(**values)
+
+
+def clean_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """Tags without blanks around them, none empty, each once, in order."""
+    return tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
+
+
+def _stored(name: str, value: Any) -> Any:
+    if name not in _JSON:
+        return value
+    return json.dumps(list(value) if isinstance(value, tuple) else dict(value), ensure_ascii=False)
+
+
+def _require(holds: bool, name: str, expected: str, came: object) -> None:
+    if not holds:
+        raise AgentError("InvalidValue", f"{name} must be {expected}, got {came!r}")
