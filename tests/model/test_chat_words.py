@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_words_are_written_as_the_speaker_writes_them(engram: Engram) -> None:
     ],
 )
 def test_a_mark_that_was_left_out_is_heard_as_the_brain_expects_it(engram: Engram, said: str, closed: str) -> None:
-    chat = engram.chat(CALM)
+    chat = engram.chat(replace(CALM, lessons=False))
     chat.say(said)
     assert heard(chat) == [*said.split(), *([closed] if closed else [])]
     assert chat.reader.ids[len(heard(chat)) + 1] == BOT_ID
