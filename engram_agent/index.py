@@ -46,7 +46,7 @@ class WordIndex:
     def add(self, record: Record) -> None:
         """Take in a record that has just been stored, and tell its neighbours."""
         before, after = (self._turn(record, step) for step in (-1, 1))
-        row = self.database.rows("SELECT row FROM records WHERE id = ?", [record.id])[0]["row"]
+        row = self._row(record)
         self.database.execute(
             "INSERT INTO words (rowid, context, action, result, tags, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
             [row, record.context, record.action, record.result, " ".join(record.tags), _said(before), _said(after)],
@@ -77,8 +77,8 @@ class WordIndex:
                 """
             )
 
-    def search(self, query: str, where: str, values: Sequence[Any], count: int) -> list[tuple[str, float, list[str]]]:
-        """Records that share a word with a query, best first: id, score (higher is closer), and the words they share.
+    def search(self, query: str, where: str, values: Sequence[Any], count: int) -> list[tuple[int, str, float]]:
+        """Records that share a word with a query, best first: row, id and score (higher is closer).
 
         Args:
             query: Any text; nothing in it is taken for an operator.
@@ -90,15 +90,45 @@ class WordIndex:
         if not asked:
             return []
         weights = ", ".join(map(str, WEIGHTS.values()))
-        marked = " || ' ' || ".join(f"highlight(words, {field}, char(1), char(2))" for field in range(len(WEIGHTS)))
         found = self.database.rows(
-            f"SELECT records.id, -bm25(words, {weights}) AS score, {marked} AS marked FROM words "
+            f"SELECT records.row, records.id, -bm25(words, {weights}) AS score FROM words "
             f"JOIN records ON records.row = words.rowid WHERE words MATCH ? AND ({where}) "
             "ORDER BY score DESC, records.row DESC LIMIT ?",
             [asked, *values, count],
         )
-        shared = [list(dict.fromkeys(word.casefold() for word in MARK.findall(row["marked"]))) for row in found]
-        return [(row["id"], row["score"], words) for row, words in zip(found, shared, strict=True)]
+        return [(row["row"], row["id"], row["score"]) for row in found]
+
+    def shared(self, query: str, rows: Sequence[int]) -> dict[int, list[str]]:
+        """The words that each of these rows shares with a query, as they stand there, folded."""
+        asked = " OR ".join(f'"{term}"' for term in terms(query))
+        if not asked or not rows:
+            return {}
+        marked = " || ' ' || ".join(f"highlight(words, {field}, char(1), char(2))" for field in range(len(WEIGHTS)))
+        found = self.database.rows(
+            f"SELECT rowid, {marked} AS marked FROM words "
+            f"WHERE words MATCH ? AND rowid IN ({', '.join('?' * len(rows))})",
+            [asked, *rows],
+        )
+        return {
+            row["rowid"]: list(dict.fromkeys(word.casefold() for word in MARK.findall(row["marked"]))) for row in found
+        }
+
+    def having(self, word: str, rows: Sequence[int]) -> list[int]:
+        """Those of these rows that have a word, in any of its forms, in a field of their own."""
+        asked = f"{{context action result tags}} : \"{word}\""
+        marks = ", ".join("?" * len(rows))
+        found = self.database.rows(
+            f"SELECT rowid FROM words WHERE words MATCH ? AND rowid IN ({marks})", [asked, *rows]
+        )
+        return [row["rowid"] for row in found]
+
+    def frequencies(self, words: Sequence[str]) -> list[int]:
+        """In how many records each word stands, in any of its forms."""
+        count = "SELECT count(*) AS n FROM words WHERE words MATCH ?"
+        return [self.database.rows(count, [f'"{word}"'])[0]["n"] for word in words]
+
+    def _row(self, record: Record) -> int:
+        return int(self.database.rows("SELECT row FROM records WHERE id = ?", [record.id])[0]["row"])
 
     def _turn(self, record: Record, step: int) -> Any:
         """The row of the turn before or after a record in its conversation, or None."""

@@ -1,4 +1,4 @@
-"""One memory for agents, in one file: store, get, look through, delete.
+"""One memory for agents, in one file: store, search, judge, record, suggest, share.
 
 It must not know how a command line or a server speaks; it is what both are thin over.
 """
@@ -8,37 +8,18 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from engram_agent.database import Database
+from engram_agent.embedders import Embedder
 from engram_agent.errors import AgentError
-from engram_agent.index import WordIndex
 from engram_agent.privacy import redact, redact_all
-from engram_agent.records import COLUMNS, Record, clean_tags, from_row, to_row
+from engram_agent.records import COLUMNS, Record, clean_tags
+from engram_agent.search import FLOORS, STRATEGIES, Hit, Searcher, Weights, condition, within
+from engram_agent.store import SAME, Store
 
 ANYONE = "default"
-VISIBLE = "records.agent_id = ?"
-"""What an agent may see: the one condition of every read, its name in the place of the question mark."""
-SAME = 0.95
-"""How alike context, action and result each must be for two records to be one."""
-COMPARED = 20
-"""Latest records of the same length, more or less, that a new one is compared with."""
-LONG = 1_000
-"""Texts of more characters are compared word by word, which takes a fraction of the time."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A record that was found: its id, how well it fits (higher is closer), why it was chosen, and the record."""
-
-    id: str
-    score: float
-    why: str
-    record: Record
 
 
 class Memory:
@@ -46,15 +27,20 @@ class Memory:
 
     Args:
         path: The file; created if missing. ":memory:" keeps it in memory only.
+        embedder: Turns texts into vectors; by default their letters do, with nothing to download.
+        weights: How the lists of a search are fused.
+        same: How alike context, action and result must be for two records to be one, 0 to 1.
 
     Example:
         >>> memory = Memory("memories.db")                                      # doctest: +SKIP
         >>> memory.store("login times out", "retry with backoff", "it worked")  # doctest: +SKIP
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.database = Database(Path(path).expanduser())
-        self.words = WordIndex(self.database)
+    def __init__(
+        self, path: str | Path, embedder: Embedder | None = None, weights: Weights | None = None, same: float = SAME
+    ) -> None:
+        self.records = Store(path, embedder, same)
+        self.searcher = Searcher(self.records, weights)
 
     def __enter__(self) -> Self:
         """Use it in a `with` block."""
@@ -68,7 +54,7 @@ class Memory:
 
     def close(self) -> None:
         """Let go of the file."""
-        self.database.close()
+        self.records.close()
 
     def store(
         self,
@@ -116,17 +102,7 @@ class Memory:
             fields=redact_all(dict(fields or {})),
             **({"created_at": now, "updated_at": now} | more),
         )
-        with self.database.transaction():
-            known = self._same(record)
-            if known is not None:
-                self.database.execute(
-                    "UPDATE records SET stored_count = stored_count + 1, updated_at = ? WHERE id = ?", (now, known)
-                )
-                return known
-            places = ", ".join("?" * len(COLUMNS))
-            self.database.execute(f"INSERT INTO records ({', '.join(COLUMNS)}) VALUES ({places})", to_row(record))
-            self.words.add(record)
-        return record.id
+        return self.records.add(record)
 
     def get(self, record_id: str, *, agent_id: str = ANYONE) -> Record:
         """The record of an id.
@@ -134,18 +110,11 @@ class Memory:
         Raises:
             AgentError: NotFound if there is none that this agent may see.
         """
-        rows = self._visible(agent_id, "id = ?", [record_id])
-        if not rows:
-            raise AgentError(
-                "NotFound", f"there is no memory {record_id!r} of {agent_id!r}", "ids are printed on create"
-            )
-        return rows[0]
+        return self.records.get(record_id, agent_id=agent_id)
 
     def latest(self, *, agent_id: str = ANYONE, memory_type: str | None = None, limit: int = 50) -> list[Record]:
-        """The latest records of an agent, the newest first."""
-        if memory_type is None:
-            return self._visible(agent_id, "1", [], limit)
-        return self._visible(agent_id, "memory_type = ?", [memory_type], limit)
+        """The latest records that an agent may see, the newest first."""
+        return self.records.select(agent_id, *condition(memory_type), limit)
 
     def search(
         self,
@@ -157,8 +126,11 @@ class Memory:
         project: str | None = None,
         conversation: str | None = None,
         tags: Sequence[str] = (),
+        strategy: str | None = None,
+        floor: str = "loose",
+        budget: int | None = None,
     ) -> list[Hit]:
-        """What an agent remembers that belongs to a query, best first.
+        """What an agent remembers that belongs to a query, best first; nothing if nothing does.
 
         Args:
             query: Any text.
@@ -168,51 +140,25 @@ class Memory:
             project: Only records of this project.
             conversation: Only turns of this conversation.
             tags: Only records with all of these.
+            strategy: "lexical", "vector" or "hybrid".
+            floor: "loose" or "strict": how much of the query a record must answer.
+            budget: Tokens that the texts may fill.
+
+        Raises:
+            AgentError: InvalidValue if an argument is not what it must be.
         """
-        wanted = {"memory_type": memory_type, "project": project, "conversation": conversation}
-        chosen = {f"records.{name} = ?": value for name, value in wanted.items() if value is not None}
-        has_tag = "EXISTS (SELECT 1 FROM json_each(records.tags) WHERE value = ?)"
-        where = " AND ".join([VISIBLE, *chosen, *[has_tag] * len(tags)])
-        found = self.words.search(query, where, [agent_id, *chosen.values(), *tags], limit)
-        return [
-            Hit(id=name, score=score, why=f"shares {', '.join(words)}", record=self.get(name, agent_id=agent_id))
-            for name, score, words in found
-        ]
+        strategy = strategy or "hybrid"
+        if strategy not in STRATEGIES:
+            raise AgentError("InvalidValue", f"strategy must be one of {', '.join(STRATEGIES)}, got {strategy!r}")
+        if floor not in FLOORS:
+            raise AgentError("InvalidValue", f"floor must be one of {', '.join(FLOORS)}, got {floor!r}")
+        if limit < 1:
+            raise AgentError("InvalidValue", f"limit must be at least 1, got {limit}")
+        where, values = condition(memory_type, project, conversation, tags)
+        pool = self.searcher.pool(query, limit, agent_id, where, values)
+        hits = self.searcher.hits(query, pool, strategy, limit, agent_id, FLOORS[floor])
+        return hits if budget is None else within(hits, budget)
 
     def delete(self, record_id: str, *, agent_id: str = ANYONE) -> None:
         """Forget a record; NotFound if this agent has none of that id."""
-        with self.database.transaction():
-            self.words.remove(self.get(record_id, agent_id=agent_id))
-            self.database.execute("DELETE FROM records WHERE id = ?", (record_id,))
-
-    def _visible(self, agent_id: str, where: str, values: Sequence[Any], limit: int = -1) -> list[Record]:
-        """The one query path of every read: what an agent may see, and nothing else."""
-        found = self.database.rows(
-            f"SELECT * FROM records WHERE {VISIBLE} AND ({where}) ORDER BY created_at DESC, row DESC LIMIT ?",
-            [agent_id, *values, limit],
-        )
-        return [from_row(row) for row in found]
-
-    def _same(self, record: Record) -> str | None:
-        """Id of the record that says the same, if there is one: word for word first, else nearly."""
-        scope = "memory_type = ? AND conversation IS ? AND superseded_by IS NULL"
-        values = [record.memory_type, record.conversation]
-        parts = (record.context, record.action, record.result)
-        exact = self._visible(
-            record.agent_id, f"{scope} AND context = ? AND action = ? AND result = ?", [*values, *parts]
-        )
-        if exact:
-            return exact[0].id
-        lengths = [bound for part in parts for bound in (SAME * len(part), len(part) / SAME)]
-        near = " AND ".join(f"length({name}) BETWEEN ? AND ?" for name in ("context", "action", "result"))
-        for other in self._visible(record.agent_id, f"{scope} AND {near}", [*values, *lengths], COMPARED):
-            if all(map(alike, parts, (other.context, other.action, other.result))):
-                return other.id
-        return None
-
-
-def alike(one: str, other: str) -> bool:
-    """Whether two texts share more than 0.95 of their characters in order (Ratcliff & Obershelp 1988), long ones of their words."""
-    long = max(len(one), len(other)) > LONG
-    matcher = SequenceMatcher(None, one.split() if long else one, other.split() if long else other, autojunk=False)
-    return matcher.real_quick_ratio() > SAME and matcher.quick_ratio() > SAME and matcher.ratio() > SAME
+        self.records.remove(record_id, agent_id=agent_id)

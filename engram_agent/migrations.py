@@ -41,6 +41,7 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX records_agent ON records (agent_id, memory_type);
         CREATE INDEX records_turn ON records (agent_id, conversation, position) WHERE conversation IS NOT NULL;
         CREATE INDEX records_exact ON records (agent_id, memory_type, context, action, result);
+        CREATE INDEX records_name ON records (json_extract(fields, '$.name'));
         """,
     ),
     (
@@ -48,6 +49,130 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         """
         CREATE VIRTUAL TABLE words USING fts5 (
             context, action, result, tags, before, after, tokenize = 'porter unicode61'
+        );
+        """,
+    ),
+    (
+        "0003 vectors of records",
+        """
+        CREATE TABLE vectors (row INTEGER PRIMARY KEY, embedder TEXT NOT NULL, vector BLOB NOT NULL);
+        CREATE TABLE state (name TEXT PRIMARY KEY, value NOT NULL);
+        """,
+    ),
+    (
+        "0004 searches, judgements and what was learned from them",
+        """
+        CREATE TABLE searches (
+            id TEXT PRIMARY KEY,
+            agent_id TEXT NOT NULL,
+            query TEXT NOT NULL,
+            state TEXT NOT NULL,
+            routing TEXT NOT NULL,
+            candidates TEXT NOT NULL,
+            searched_at REAL NOT NULL
+        );
+        CREATE INDEX searches_agent ON searches (agent_id, searched_at);
+        CREATE TABLE judgements (
+            number INTEGER PRIMARY KEY,
+            search_id TEXT,
+            record_id TEXT NOT NULL,
+            agent_id TEXT NOT NULL,
+            score REAL NOT NULL,
+            source TEXT NOT NULL,
+            judged_at REAL NOT NULL
+        );
+        CREATE INDEX judgements_record ON judgements (record_id);
+        CREATE TABLE q_values (
+            decision TEXT NOT NULL,
+            state TEXT NOT NULL,
+            action TEXT NOT NULL,
+            value REAL NOT NULL,
+            updates INTEGER NOT NULL,
+            updated_at REAL NOT NULL,
+            PRIMARY KEY (decision, state, action)
+        );
+        CREATE TABLE q_history (
+            number INTEGER PRIMARY KEY,
+            decision TEXT NOT NULL,
+            state TEXT NOT NULL,
+            action TEXT NOT NULL,
+            value REAL NOT NULL,
+            learned_at REAL NOT NULL
+        );
+        CREATE TABLE utilities (
+            record_id TEXT PRIMARY KEY,
+            helped REAL NOT NULL,
+            hindered REAL NOT NULL,
+            updated_at REAL NOT NULL
+        );
+        """,
+    ),
+    (
+        "0005 outcomes and checks",
+        """
+        CREATE TABLE outcomes (
+            number INTEGER PRIMARY KEY,
+            record_id TEXT NOT NULL,
+            agent_id TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            task TEXT,
+            context TEXT NOT NULL,
+            action TEXT NOT NULL,
+            outcome REAL NOT NULL,
+            error TEXT NOT NULL DEFAULT '',
+            signature TEXT NOT NULL DEFAULT '',
+            happened_at REAL NOT NULL
+        );
+        CREATE INDEX outcomes_agent ON outcomes (agent_id, context, action);
+        CREATE INDEX outcomes_signature ON outcomes (agent_id, signature) WHERE signature != '';
+        CREATE TABLE checks (
+            id TEXT PRIMARY KEY,
+            agent_id TEXT NOT NULL,
+            pattern TEXT NOT NULL,
+            spec TEXT NOT NULL,
+            state TEXT NOT NULL,
+            held INTEGER NOT NULL DEFAULT 0,
+            failed INTEGER NOT NULL DEFAULT 0,
+            created_at REAL NOT NULL,
+            updated_at REAL NOT NULL
+        );
+        CREATE INDEX checks_pattern ON checks (agent_id, pattern);
+        """,
+    ),
+    (
+        "0006 grants, audit and consolidations",
+        """
+        CREATE TABLE grants (
+            id TEXT PRIMARY KEY,
+            from_agent TEXT NOT NULL,
+            to_agent TEXT NOT NULL,
+            scope TEXT NOT NULL,
+            value TEXT NOT NULL,
+            purpose TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            expires_at REAL,
+            revoked_at REAL
+        );
+        CREATE INDEX grants_to ON grants (to_agent, from_agent);
+        CREATE TABLE audit (
+            number INTEGER PRIMARY KEY,
+            happened_at REAL NOT NULL,
+            agent_id TEXT NOT NULL,
+            event TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            detail TEXT NOT NULL,
+            previous TEXT NOT NULL,
+            hash TEXT NOT NULL
+        );
+        CREATE TABLE consolidations (
+            id TEXT PRIMARY KEY,
+            agent_id TEXT NOT NULL,
+            state TEXT NOT NULL,
+            plan TEXT NOT NULL,
+            before TEXT NOT NULL DEFAULT '',
+            created_at REAL NOT NULL,
+            applied_at REAL,
+            undone_at REAL
         );
         """,
     ),

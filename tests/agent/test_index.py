@@ -95,6 +95,6 @@ def test_the_index_can_be_made_anew(tmp_path: Path) -> None:
             memory.store(f"turn {place} of gleis", tags=["a", "b c"], conversation="c", position=place)
         memory.delete(memory.latest()[2].id)
         select = "SELECT rowid, * FROM words ORDER BY rowid"
-        before = [tuple(row) for row in memory.database.rows(select)]
-        memory.words.rebuild()
-        assert [tuple(row) for row in memory.database.rows(select)] == before and len(before) == 4
+        before = [tuple(row) for row in memory.records.database.rows(select)]
+        memory.records.words.rebuild()
+        assert [tuple(row) for row in memory.records.database.rows(select)] == before and len(before) == 4

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from conftest import HOME
 from engram_agent.database import Database
 from engram_agent.errors import CODES, AgentError
-from engram_agent.memory import Memory, alike
+from engram_agent.memory import Memory
+from engram_agent.store import alike
 from engram_agent.migrations import MIGRATIONS
 from engram_agent.records import COLUMNS, LONGEST, TYPES, Record, from_row, to_row
 
@@ -185,7 +186,7 @@ def test_migrations_are_applied_once_and_a_newer_file_is_left_alone(tmp_path: Pa
 
 
 def test_a_transaction_is_whole_or_nothing(memory: Memory) -> None:
-    with pytest.raises(ZeroDivisionError), memory.database.transaction():
+    with pytest.raises(ZeroDivisionError), memory.records.database.transaction():
         memory.store("half done")
         raise ZeroDivisionError
     assert memory.latest() == []
@@ -217,7 +218,7 @@ def test_many_writers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None
     with Memory(path) as memory:
         for name in names:
             assert [r.id for r in memory.latest(agent_id=name)][::-1] == said[name] and len(said[name]) == 41
-        assert [tuple(row) for row in memory.database.rows("PRAGMA integrity_check")] == [("ok",)]
+        assert [tuple(row) for row in memory.records.database.rows("PRAGMA integrity_check")] == [("ok",)]
 
 
 @pytest.mark.slow
@@ -232,9 +233,9 @@ def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path: Path) -> 
         process.wait()
         process.stdout.close()
     with Memory(path) as memory:
-        kept = {row["id"] for row in memory.database.rows("SELECT id FROM records")}
+        kept = {row["id"] for row in memory.records.database.rows("SELECT id FROM records")}
         assert set(said) <= kept and len(kept) <= len(said) + 7
-        assert [tuple(row) for row in memory.database.rows("PRAGMA integrity_check")] == [("ok",)]
+        assert [tuple(row) for row in memory.records.database.rows("PRAGMA integrity_check")] == [("ok",)]
 
 
 def test_an_error_is_the_same_for_people_and_machines() -> None:

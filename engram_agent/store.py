@@ -1,0 +1,171 @@
+"""Records in a file, with their indexes and their log: kept, found by a condition, replaced, removed.
+
+It must not know how queries become ranks, nor what is learned from any of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+from engram_agent import audit
+from engram_agent.access import visible
+from engram_agent.database import Database
+from engram_agent.embedders import Embedder, HashingEmbedder
+from engram_agent.errors import AgentError
+from engram_agent.index import WordIndex
+from engram_agent.records import COLUMNS, Record, from_row, to_row
+from engram_agent.vectors import VectorIndex
+
+SAME = 0.95
+"""How alike context, action and result each must be for two records to be one."""
+COMPARED = 20
+"""Latest records of the same length, more or less, that a new one is compared with."""
+LONG = 1_000
+"""Texts of more characters are compared word by word, which takes a fraction of the time."""
+
+
+class Store:
+    """All records of one file.
+
+    Args:
+        path: The file; created if missing.
+        embedder: Turns texts into vectors; by default their letters do.
+        same: How alike context, action and result must be for two records to be one, 0 to 1.
+    """
+
+    def __init__(self, path: str | Path, embedder: Embedder | None = None, same: float = SAME) -> None:
+        self.database = Database(Path(path).expanduser())
+        self.words = WordIndex(self.database)
+        self.vectors = VectorIndex(self.database, embedder or HashingEmbedder())
+        self.same = same
+
+    def add(self, record: Record) -> str:
+        """Keep a new record and return its id; what is nearly the same as a known one is counted there.
+
+        The record must be free of secrets already.
+        """
+        with self.database.transaction():
+            known = self._same(record)
+            if known is None:
+                self._insert(record)
+                audit.append(self.database, record.agent_id, "store", record.id)
+                return record.id
+            self.database.execute(
+                "UPDATE records SET stored_count = stored_count + 1, updated_at = ? WHERE id = ?",
+                (time.time(), known),
+            )
+            audit.append(self.database, record.agent_id, "store", known)
+            return known
+
+    def put(self, record: Record) -> None:
+        """Keep a record under its own id: a new one, or in place of the one that has this id."""
+        with self.database.transaction():
+            known = self.database.rows("SELECT * FROM records WHERE id = ?", [record.id])
+            if known:
+                self._take_out(from_row(known[0]), known[0]["row"])
+            self._insert(record, known[0]["row"] if known else None)
+            audit.append(self.database, record.agent_id, "put", record.id)
+
+    def get(self, record_id: str, *, agent_id: str) -> Record:
+        """The record of an id.
+
+        Raises:
+            AgentError: NotFound if there is none that this agent may see.
+        """
+        rows = self.select(agent_id, "records.id = ?", [record_id], superseded=True)
+        if not rows:
+            raise AgentError(
+                "NotFound", f"there is no memory {record_id!r} of {agent_id!r}", "ids are printed on create"
+            )
+        return rows[0]
+
+    def select(
+        self, agent_id: str, where: str = "1", values: Sequence[Any] = (), limit: int = -1, superseded: bool = False
+    ) -> list[Record]:
+        """Records that an agent may see and that meet a condition, the newest first.
+
+        Args:
+            agent_id: Who reads.
+            where: A condition on `records`.
+            values: What stands for its question marks.
+            limit: How many at most; -1 for all.
+            superseded: Whether to show also those that others have taken the place of.
+        """
+        condition, seen = self.seen_by(agent_id, superseded)
+        found = self.database.rows(
+            f"SELECT records.* FROM records WHERE {condition} AND ({where}) ORDER BY created_at DESC, row DESC LIMIT ?",
+            [*seen, *values, limit],
+        )
+        return [from_row(row) for row in found]
+
+    def seen_by(self, agent_id: str, superseded: bool = False) -> tuple[str, list[Any]]:
+        """The condition of every read, with its values."""
+        condition, values = visible(agent_id)
+        return (condition if superseded else f"{condition} AND records.superseded_by IS NULL"), list(values)
+
+    def remove(self, record_id: str, *, agent_id: str) -> None:
+        """Forget a record of this agent's own; NotFound if it has none of that id."""
+        with self.database.transaction():
+            record = self.get(record_id, agent_id=agent_id)
+            if record.agent_id != agent_id:
+                raise AgentError(
+                    "NotFound", f"{record_id!r} belongs to {record.agent_id!r}", "only its owner can delete a memory"
+                )
+            row = self.database.rows("SELECT row FROM records WHERE id = ?", [record_id])[0]["row"]
+            self._take_out(record, row)
+            self.database.execute("DELETE FROM utilities WHERE record_id = ?", [record_id])
+            audit.append(self.database, agent_id, "delete", record_id)
+
+    def rebuild(self) -> None:
+        """Make both indexes anew from the records."""
+        with self.database.transaction():
+            self.words.rebuild()
+            self.vectors.rebuild()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.database.close()
+
+    def _insert(self, record: Record, row: int | None = None) -> None:
+        places = ", ".join("?" * (len(COLUMNS) + 1))
+        self.database.execute(
+            f"INSERT INTO records (row, {', '.join(COLUMNS)}) VALUES ({places})", [row, *to_row(record)]
+        )
+        row = self.database.rows("SELECT row FROM records WHERE id = ?", [record.id])[0]["row"]
+        self.words.add(record)
+        self.vectors.add(row, record)
+
+    def _take_out(self, record: Record, row: int) -> None:
+        self.words.remove(record)
+        self.vectors.remove(row)
+        self.database.execute("DELETE FROM records WHERE row = ?", [row])
+
+    def _same(self, record: Record) -> str | None:
+        """Id of the record that says the same, if there is one: word for word first, else nearly."""
+        scope = "agent_id = ? AND memory_type = ? AND conversation IS ? AND superseded_by IS NULL"
+        values = [record.agent_id, record.memory_type, record.conversation]
+        parts = (record.context, record.action, record.result)
+        exact = self.database.rows(
+            f"SELECT id FROM records WHERE {scope} AND context = ? AND action = ? AND result = ? LIMIT 1",
+            [*values, *parts],
+        )
+        if exact:
+            return str(exact[0]["id"])
+        lengths = [bound for part in parts for bound in (self.same * len(part), len(part) / self.same)]
+        near = " AND ".join(f"length({name}) BETWEEN ? AND ?" for name in ("context", "action", "result"))
+        latest = f"SELECT * FROM records WHERE {scope} AND {near} ORDER BY created_at DESC, row DESC LIMIT ?"
+        for other in self.database.rows(latest, [*values, *lengths, COMPARED]):
+            if all(alike(part, other[name], self.same) for part, name in zip(parts, ("context", "action", "result"), strict=True)):
+                return str(other["id"])
+        return None
+
+
+def alike(one: str, other: str, same: float = SAME) -> bool:
+    """Whether two texts share more than 0.95 of their characters in order (Ratcliff & Obershelp 1988), long ones of their words."""
+    long = max(len(one), len(other)) > LONG
+    matcher = SequenceMatcher(None, one.split() if long else one, other.split() if long else other, autojunk=False)
+    return matcher.real_quick_ratio() > same and matcher.quick_ratio() > same and matcher.ratio() > same
