@@ -27,6 +27,9 @@ from engram_model.reading import read, target_log_probs
 RESULTS = Path(__file__).parent / "results"
 SOURCES = {
     "tinystories": "TinyStories (Eldan & Li 2023), on the Hugging Face hub as roneneldan/TinyStories",
+    "multihop": "MuSiQue (Trivedi et al. 2022) and 2WikiMultiHopQA (Ho et al. 2020), as their authors' repositories give them",
+    "logs": "loghub (Zhu et al. 2023), 2,000 labelled lines of each system, as its repository gives them",
+    "trajectories": "tau-bench (Yao et al. 2024), historical trajectories of its airline tasks, in its repository",
     "books": "Project Gutenberg: The Time Machine, Pride and Prejudice, Frankenstein, Alice in Wonderland",
 }
 

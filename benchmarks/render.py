@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from benchmarks import agent_table
 from benchmarks.common import RESULTS
 
 HOME = Path(__file__).resolve().parent.parent
@@ -132,7 +133,13 @@ def speed(result: dict[str, Any]) -> list[str]:
     ]
 
 
-KINDS = {"tinystories": tinystories, "ablations": ablations, "settings": settings, "speed": speed}
+KINDS = {
+    "agent": agent_table.tables,
+    "tinystories": tinystories,
+    "ablations": ablations,
+    "settings": settings,
+    "speed": speed,
+}
 
 
 def run(arguments: argparse.Namespace) -> None:

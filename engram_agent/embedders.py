@@ -5,18 +5,25 @@ It must not know what is stored. Nothing is downloaded unless an embedding funct
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from engram_agent.errors import AgentError
+from engram_agent.index import STOP_WORDS
 
-DIM = 256
+DIM = 512
+PIECE = 4
+"""Letters of a piece of a word."""
+
+Weight = Callable[[str], float]
 
 
 class Embedder(Protocol):
@@ -28,28 +35,34 @@ class Embedder(Protocol):
 
     name: str
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors (texts, dim), float32; a text without words is a row of zeros."""
+    def embed(self, texts: Sequence[str], weight: Weight | None = None) -> np.ndarray:
+        """Unit vectors (texts, dim), float32; a text without words is a row of zeros.
+
+        Args:
+            texts: What is to be compared.
+            weight: How much each word of a query tells; who cannot use it leaves it.
+        """
         ...
 
 
 class HashingEmbedder:
-    """Words and their pieces, hashed with signs into 256 numbers (Weinberger et al. 2009, "Feature Hashing").
+    """Words and their pieces, hashed with signs into 512 numbers (Weinberger et al. 2009, "Feature Hashing").
 
-    A piece is three to five letters of a word with its borders (Bojanowski et al. 2017), so that `auth`, `author` and a
-    misspelt `authentification` lie near `authentication`. Counts are dampened by 1 + log.
+    A piece is four letters of a word with its borders (Bojanowski et al. 2017), so that `auth`, `author` and a
+    misspelt `authentification` lie near `authentication`. Counts are dampened by 1 + log; words of grammar are left out.
     """
 
     name = "hashing"
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors (texts, 256)."""
+    def embed(self, texts: Sequence[str], weight: Weight | None = None) -> np.ndarray:
+        """Unit vectors (texts, 512)."""
         found = np.zeros((len(texts), DIM), dtype=np.float32)
         for row, text in enumerate(texts):
-            counts = Counter(re.findall(r"[^\W_]+", text.casefold()))
-            for word, count in counts.items():
-                places, signs = _pieces(word)
-                np.add.at(found[row], places, signs * (1.0 + np.log(count)))
+            for word, count in Counter(re.findall(r"[^\W_]+", text.casefold())).items():
+                if word not in STOP_WORDS:
+                    places, signs = _pieces(word)
+                    size = (1.0 + math.log(count)) * (weight(word) if weight else 1.0)
+                    np.add.at(found[row], places, signs * size)
         return unit(found)
 
 
@@ -68,8 +81,8 @@ class BrainEmbedder:
 
         self._engram = Engram.load(path)
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors (texts, 96)."""
+    def embed(self, texts: Sequence[str], weight: Weight | None = None) -> np.ndarray:
+        """Unit vectors (texts, 96); the brain's own counts say how much a word tells."""
         from engram_model.text import split_words
 
         vocabulary = self._engram.vocabulary
@@ -102,7 +115,7 @@ class ChromaEmbedder:
                 "EmbeddingApiUnavailable", f"{name!r} cannot be used for vectors ({error})", "use 'hashing' or 'brain'"
             ) from error
 
-    def embed(self, texts: Sequence[str]) -> np.ndarray:
+    def embed(self, texts: Sequence[str], weight: Weight | None = None) -> np.ndarray:
         """Unit vectors (texts, dim of the function)."""
         try:
             return unit(np.asarray(self._function(list(texts)), dtype=np.float32))
@@ -129,18 +142,12 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(lengths > 0.0, lengths, 1.0)
 
 
-_CACHE: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-
-
+@lru_cache(maxsize=100_000)
 def _pieces(word: str) -> tuple[np.ndarray, np.ndarray]:
     """Places and signed weights of a word: half its square length is the word's own, half its pieces'."""
-    if word not in _CACHE:
-        if len(_CACHE) > 100_000:
-            _CACHE.clear()
-        framed = f"<{word[:64]}>"
-        pieces = [framed[i : i + size] for size in (3, 4, 5) for i in range(len(framed) - size + 1)]
-        hashes = np.array([zlib.crc32(piece.encode()) for piece in [word, *pieces]], dtype=np.int64)
-        weights = np.full(len(hashes), 1.0 / np.sqrt(max(1, len(pieces))), dtype=np.float32)
-        weights[0] = 1.0
-        _CACHE[word] = hashes % DIM, weights * np.where(hashes >> 16 & 1, 1.0, -1.0).astype(np.float32)
-    return _CACHE[word]
+    framed = f"<{word[:64]}>"
+    pieces = [framed[start : start + PIECE] for start in range(max(1, len(framed) - PIECE + 1))]
+    hashes = np.array([zlib.crc32(piece.encode()) for piece in [word, *pieces]], dtype=np.int64)
+    weights = np.full(len(hashes), 1.0 / math.sqrt(len(pieces)), dtype=np.float32)
+    weights[0] = 1.0
+    return hashes % DIM, weights * np.where(hashes >> 16 & 1, 1.0, -1.0).astype(np.float32)

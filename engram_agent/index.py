@@ -14,10 +14,12 @@ from engram_agent.records import Record
 
 WEIGHTS = {"context": 1.0, "action": 1.0, "result": 1.0, "tags": 1.0, "before": 0.3, "after": 0.3}
 """How much a word counts in each field. A turn is also found by the words of the turns around it, which say what it is about."""
+OWN = 4
+"""The first fields, which are the record's own."""
 STOP_WORDS = frozenset(
     """
     a an and are as at be been but by can could did do does for from had has have he her his how i if in is it its me my
-    of on or our she so than that the their them then there these they this to was we were what when where which who whom
+    of on one or our she so than that the their them then there these they this to was we were what when where which who whom
     whose why will with would you your
     """.split()  # noqa: SIM905
 )
@@ -77,16 +79,17 @@ class WordIndex:
                 """
             )
 
-    def search(self, query: str, where: str, values: Sequence[Any], count: int) -> list[tuple[int, str, float]]:
-        """Records that share a word with a query, best first: row, id and score (higher is closer).
+    def search(
+        self, asked: Sequence[str], where: str, values: Sequence[Any], count: int
+    ) -> list[tuple[int, str, float]]:
+        """Records that have one of these words, best first: row, id and score (higher is closer).
 
         Args:
-            query: Any text; nothing in it is taken for an operator.
+            asked: Words, as `terms` gives them.
             where: A condition on `records`, applied before the cut.
             values: What stands for its question marks.
             count: How many at most.
         """
-        asked = " OR ".join(f'"{term}"' for term in terms(query))
         if not asked:
             return []
         weights = ", ".join(map(str, WEIGHTS.values()))
@@ -94,38 +97,39 @@ class WordIndex:
             f"SELECT records.row, records.id, -bm25(words, {weights}) AS score FROM words "
             f"JOIN records ON records.row = words.rowid WHERE words MATCH ? AND ({where}) "
             "ORDER BY score DESC, records.row DESC LIMIT ?",
-            [asked, *values, count],
+            [_any_of(asked), *values, count],
         )
         return [(row["row"], row["id"], row["score"]) for row in found]
 
-    def shared(self, query: str, rows: Sequence[int]) -> dict[int, list[str]]:
-        """The words that each of these rows shares with a query, as they stand there, folded."""
-        asked = " OR ".join(f'"{term}"' for term in terms(query))
+    def shared(self, asked: Sequence[str], rows: Sequence[int]) -> dict[int, list[str]]:
+        """Which of these words each of these rows has in its own texts, as they stand there, folded."""
         if not asked or not rows:
             return {}
-        marked = " || ' ' || ".join(f"highlight(words, {field}, char(1), char(2))" for field in range(len(WEIGHTS)))
+        marked = " || ' ' || ".join(f"highlight(words, {field}, char(1), char(2))" for field in range(OWN))
         found = self.database.rows(
             f"SELECT rowid, {marked} AS marked FROM words "
             f"WHERE words MATCH ? AND rowid IN ({', '.join('?' * len(rows))})",
-            [asked, *rows],
+            [_any_of(asked), *rows],
         )
         return {
             row["rowid"]: list(dict.fromkeys(word.casefold() for word in MARK.findall(row["marked"]))) for row in found
         }
 
     def having(self, word: str, rows: Sequence[int]) -> list[int]:
-        """Those of these rows that have a word, in any of its forms, in a field of their own."""
-        asked = f"{{context action result tags}} : \"{word}\""
+        """Those of these rows that have a word, in any of its forms."""
         marks = ", ".join("?" * len(rows))
-        found = self.database.rows(
-            f"SELECT rowid FROM words WHERE words MATCH ? AND rowid IN ({marks})", [asked, *rows]
-        )
-        return [row["rowid"] for row in found]
+        asked = f"SELECT rowid FROM words WHERE words MATCH ? AND rowid IN ({marks})"
+        return [row["rowid"] for row in self.database.rows(asked, [_any_of([word]), *rows])]
 
-    def frequencies(self, words: Sequence[str]) -> list[int]:
-        """In how many records each word stands, in any of its forms."""
-        count = "SELECT count(*) AS n FROM words WHERE words MATCH ?"
-        return [self.database.rows(count, [f'"{word}"'])[0]["n"] for word in words]
+    def frequency(self, word: str, most: int) -> int:
+        """In how many records a word stands, in any of its forms; counted up to `most`."""
+        count = "SELECT count(*) AS n FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
+        return int(self.database.rows(count, [_any_of([word]), most])[0]["n"])
+
+    def stems(self, beginning: str) -> list[str]:
+        """The stems of all words that begin so, the commonest first."""
+        asked = "SELECT term FROM stems WHERE term >= ? AND term < ? ORDER BY doc DESC, term"
+        return [row["term"] for row in self.database.rows(asked, [beginning, beginning + "\U0010ffff"])]
 
     def _row(self, record: Record) -> int:
         return int(self.database.rows("SELECT row FROM records WHERE id = ?", [record.id])[0]["row"])
@@ -144,6 +148,10 @@ class WordIndex:
         if turn is not None:
             said = "" if record is None else _join(record.context, record.action, record.result)
             self.database.execute(f"UPDATE words SET {field} = ? WHERE rowid = ?", [said, turn["row"]])
+
+
+def _any_of(words: Sequence[str]) -> str:
+    return " OR ".join(f'"{word}"' for word in words)
 
 
 def _said(turn: Any) -> str:

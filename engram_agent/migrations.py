@@ -41,6 +41,9 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX records_agent ON records (agent_id, memory_type);
         CREATE INDEX records_turn ON records (agent_id, conversation, position) WHERE conversation IS NOT NULL;
         CREATE INDEX records_exact ON records (agent_id, memory_type, context, action, result);
+        CREATE INDEX records_length ON records (
+            agent_id, memory_type, length(context), length(action), length(result), created_at
+        );
         CREATE INDEX records_name ON records (json_extract(fields, '$.name'));
         """,
     ),
@@ -50,6 +53,7 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE VIRTUAL TABLE words USING fts5 (
             context, action, result, tags, before, after, tokenize = 'porter unicode61'
         );
+        CREATE VIRTUAL TABLE stems USING fts5vocab (words, row);
         """,
     ),
     (
@@ -66,8 +70,8 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
             id TEXT PRIMARY KEY,
             agent_id TEXT NOT NULL,
             query TEXT NOT NULL,
-            state TEXT NOT NULL,
             routing TEXT NOT NULL,
+            served TEXT NOT NULL,
             candidates TEXT NOT NULL,
             searched_at REAL NOT NULL
         );
@@ -81,7 +85,7 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
             source TEXT NOT NULL,
             judged_at REAL NOT NULL
         );
-        CREATE INDEX judgements_record ON judgements (record_id);
+        CREATE INDEX judgements_record ON judgements (record_id, search_id);
         CREATE TABLE q_values (
             decision TEXT NOT NULL,
             state TEXT NOT NULL,
@@ -90,6 +94,12 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
             updates INTEGER NOT NULL,
             updated_at REAL NOT NULL,
             PRIMARY KEY (decision, state, action)
+        );
+        CREATE TABLE explorations (
+            decision TEXT NOT NULL,
+            state TEXT NOT NULL,
+            searches INTEGER NOT NULL,
+            PRIMARY KEY (decision, state)
         );
         CREATE TABLE q_history (
             number INTEGER PRIMARY KEY,
@@ -121,10 +131,23 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
             outcome REAL NOT NULL,
             error TEXT NOT NULL DEFAULT '',
             signature TEXT NOT NULL DEFAULT '',
-            happened_at REAL NOT NULL
+            happened_at REAL NOT NULL,
+            context_key TEXT NOT NULL,
+            action_key TEXT NOT NULL
         );
-        CREATE INDEX outcomes_agent ON outcomes (agent_id, context, action);
+        CREATE INDEX outcomes_key ON outcomes (context_key, action_key, agent_id);
         CREATE INDEX outcomes_signature ON outcomes (agent_id, signature) WHERE signature != '';
+        CREATE INDEX outcomes_task ON outcomes (task) WHERE task IS NOT NULL;
+        CREATE INDEX outcomes_record ON outcomes (record_id);
+        CREATE TABLE applied (
+            number INTEGER PRIMARY KEY,
+            record_id TEXT NOT NULL,
+            agent_id TEXT NOT NULL,
+            task TEXT NOT NULL,
+            applied_at REAL NOT NULL,
+            credited_at REAL
+        );
+        CREATE INDEX applied_task ON applied (agent_id, task) WHERE credited_at IS NULL;
         CREATE TABLE checks (
             id TEXT PRIMARY KEY,
             agent_id TEXT NOT NULL,
@@ -164,6 +187,12 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
             previous TEXT NOT NULL,
             hash TEXT NOT NULL
         );
+        CREATE TRIGGER audit_keeps BEFORE DELETE ON audit
+            BEGIN SELECT RAISE(ABORT, 'the log is never shortened'); END;
+        CREATE TRIGGER audit_stays BEFORE UPDATE ON audit
+            BEGIN SELECT RAISE(ABORT, 'the log is never changed'); END;
+        CREATE TRIGGER audit_grows BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE number = NEW.number)
+            BEGIN SELECT RAISE(ABORT, 'the log is never changed'); END;
         CREATE TABLE consolidations (
             id TEXT PRIMARY KEY,
             agent_id TEXT NOT NULL,
@@ -174,6 +203,7 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
             applied_at REAL,
             undone_at REAL
         );
+        CREATE INDEX consolidations_agent ON consolidations (agent_id, created_at);
         """,
     ),
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,19 +93,21 @@ class Record:
             value = getattr(self, name)
             _require(len(value) <= LONGEST, name, f"at most {LONGEST:,} characters", f"{len(value):,}")
             _require("\0" not in value, name, "text without NUL", "a NUL character")
+            _require(not _SURROGATE.search(value), name, "text that is Unicode", "half a surrogate pair")
         for name in ("score", "confidence"):
             _require(0.0 <= getattr(self, name) <= 1.0, name, "from 0 to 1", getattr(self, name))
         _require(self.position is None or self.conversation is not None, "position", "given with conversation", "alone")
         _require(math.isfinite(self.created_at), "created_at", "seconds since 1970", self.created_at)
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 COLUMNS = tuple(Record.__dataclass_fields__)
 _JSON = ("tags", "source_ids", "fields")
 
 
 def to_row(record: Record) -> list[Any]:
     """The values of `COLUMNS`, as they are stored."""
-    return [_stored(name, getattr(record, name)) for name in COLUMNS]
+    return [stored(name, getattr(record, name)) for name in COLUMNS]
 
 
 def from_row(row: sqlite3.Row) -> Record:
@@ -119,10 +122,19 @@ def clean_tags(tags: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))
 
 
-def _stored(name: str, value: Any) -> Any:
+def stored(name: str, value: Any) -> Any:
+    """A value of a record as the file keeps it: lists and dictionaries as JSON.
+
+    Raises:
+        AgentError: InvalidValue if it cannot be written as JSON, such as NaN.
+    """
     if name not in _JSON:
         return value
-    return json.dumps(list(value) if isinstance(value, tuple) else dict(value), ensure_ascii=False)
+    try:
+        plain = list(value) if isinstance(value, tuple) else dict(value)
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise AgentError("InvalidValue", f"{name} must be what JSON can say ({error})") from error
 
 
 def _require(holds: bool, name: str, expected: str, came: object) -> None:

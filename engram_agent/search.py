@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engram_agent.index import terms
+from engram_agent.index import STOP_WORDS, terms
+from engram_agent.rarity import Rarity
 from engram_agent.records import Record
 from engram_agent.store import Store
 
@@ -22,8 +23,18 @@ RRF_K = 60
 """Rank at which a list's say has fallen to half (Cormack et al. 2009, "Reciprocal Rank Fusion")."""
 SHIFT = 0.1
 """How much a memory's utility can add to its score or take away; a tenth is some six ranks near the top."""
-FLOORS = {"loose": 0.1, "strict": 0.35}
-"""Least relevance of a hit."""
+LINKS = 2
+"""Best records by words whose rare words are looked for next."""
+LINK_WORDS = 16
+COMMON = 0.05
+"""A word that stands in more than this share of the records, or in more than `MOST_LINKED`, links nothing."""
+MOST_LINKED = 300
+NEAR = 0.15
+"""Least cosine of a candidate by vectors."""
+FLOORS = {"loose": 0.3, "strict": 0.6}
+"""Least relevance: of the best hit, else nothing is found; where it is strict, of every hit."""
+RELEVANCE = (-3.0, 5.7, 9.0)
+"""Logistic weights: one, coverage, closeness; fitted to tell evidence from what is found where there is none."""
 CHARACTERS = 4
 """Characters of a token, roughly, in English."""
 
@@ -53,10 +64,19 @@ class Hit:
 
 @dataclass(frozen=True)
 class Pool:
-    """Candidates of one query: row, id and score of each, best first, by list; and what utilities they have."""
+    """Candidates of one query.
+
+    Attributes:
+        lists: Row, id and score of each, best first, by list: "lexical", "linked" and "vector".
+        utilities: How often each has helped, 0 to 1, for those that were judged.
+        unknown: Share of what the query says that stands in no record at all, in no form.
+        forms: For each word of the query the words of records that it stands for.
+    """
 
     lists: Mapping[str, list[tuple[int, str, float]]]
     utilities: Mapping[str, float]
+    unknown: float
+    forms: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def ranks(self, name: str) -> dict[str, int]:
         """Place of each candidate in a list, from 1."""
@@ -69,12 +89,14 @@ class Weights:
 
     Attributes:
         lexical: Say of the words.
-        vector: Say of the vectors.
+        linked: Say of the records that share rare words with the best by words: the next step of a chain.
+        vector: Say of the vectors, where no word of the query is known; the more are, the less.
         rrf_k: Rank at which a list's say has fallen to half.
     """
 
     lexical: float = 1.0
-    vector: float = 0.3
+    linked: float = 0.3
+    vector: float = 0.5
     rrf_k: float = RRF_K
 
 
@@ -101,20 +123,33 @@ class Searcher:
 
     def __init__(self, store: Store, weights: Weights | None = None) -> None:
         self.store, self.weights = store, weights or Weights()
+        self.rarity = Rarity(store)
 
     def pool(self, query: str, limit: int, agent_id: str, where: str, values: Sequence[Any]) -> Pool:
         """The candidates of both lists that an agent may see and that meet a condition."""
         seen, seen_values = self.store.seen_by(agent_id)
         count = max(LEAST_POOL, POOL * limit)
-        asked = (query, f"{seen} AND ({where})", [*seen_values, *values], count)
-        lists = {"lexical": self.store.words.search(*asked), "vector": self.store.vectors.search(*asked)}
+        asked = f"{seen} AND ({where})", [*seen_values, *values], count
+        weights = {word: self.rarity.idf(word) for word in terms(query)}
+        forms = {word: self.rarity.forms(word) for word in weights}
+        unknown = sum(weight for word, weight in weights.items() if not forms[word])
+        words = list(dict.fromkeys(form for each in forms.values() for form in each))
+        lexical = self.store.words.search(self.rarity.affordable(words), *asked)
+        near = self.store.vectors.search(query, *asked, weight=lambda word: weights.get(word, 1.0))
+        lists = {
+            "lexical": lexical,
+            "linked": self.store.words.search(
+                self._rare_words([row for row, _, _ in lexical[:LINKS]], weights), *asked
+            ),
+            "vector": [found for found in near if found[2] >= NEAR],
+        }
         names = list({name for found in lists.values() for _, name, _ in found})
         known = self.store.database.rows(
             f"SELECT record_id, helped, hindered FROM utilities WHERE record_id IN ({', '.join('?' * len(names))})",
             names,
         )
         utilities = {row["record_id"]: (1 + row["helped"]) / (2 + row["helped"] + row["hindered"]) for row in known}
-        return Pool(lists, utilities)
+        return Pool(lists, utilities, unknown / max(sum(weights.values()), 1e-9), forms)
 
     def order(self, pool: Pool, strategy: str) -> list[tuple[str, float]]:
         """Candidates by a strategy, best first, with their scores.
@@ -122,11 +157,16 @@ class Searcher:
         Reciprocal ranks, sum of w / (k + rank), divided by what the first of every list gets; then times
         1 + SHIFT (2 u - 1), where u is the memory's utility, so that relevance comes first.
         """
-        weights = {"lexical": self.weights.lexical, "vector": self.weights.vector}
-        if strategy != "hybrid":
-            weights = {strategy: 1.0}
+        weights = {strategy: 1.0}
+        if strategy == "hybrid":
+            own = self.weights
+            weights = {
+                "lexical": own.lexical,
+                "linked": own.linked * (1.0 - pool.unknown),
+                "vector": own.vector * pool.unknown,
+            }
         k = self.weights.rrf_k
-        full = sum(weights.values()) / (k + 1.0)
+        full = max(sum(weights.values()), 1e-9) / (k + 1.0)
         scores: dict[str, float] = {}
         for name, weight in weights.items():
             for found, rank in pool.ranks(name).items():
@@ -136,16 +176,26 @@ class Searcher:
         }
         return sorted(shifted.items(), key=lambda pair: -pair[1])
 
+    def best(self, pool: Pool, strategy: str, limit: int) -> list[tuple[str, float]]:
+        """The first of `order`, the first of each list among them where there is room for three."""
+        ordered = self.order(pool, strategy)
+        found = ordered[:limit]
+        if strategy == "hybrid" and limit >= 3:
+            firsts = {pool.lists[name][0][1] for name in ("lexical", "vector") if pool.lists[name]}
+            missing = [pair for pair in ordered[limit:] if pair[0] in firsts]
+            found = [*found[: limit - len(missing)], *missing]
+        return found
+
     def hits(self, query: str, pool: Pool, strategy: str, limit: int, agent_id: str, floor: float) -> list[Hit]:
-        """The best candidates whose relevance reaches the floor."""
-        best = self.order(pool, strategy)[: 2 * limit]
+        """The best candidates; none if the relevance of none of them reaches the floor."""
+        best = self.best(pool, strategy, limit)
         if not best:
             return []
         ranks = {name: pool.ranks(name) for name in pool.lists}
         rows = {found: row for each in pool.lists.values() for row, found, _ in each}
         closeness = {found: score for _, found, score in pool.lists["vector"]}
-        shared = self.store.words.shared(query, [rows[name] for name, _ in best])
-        coverage = self._coverage(query, [rows[name] for name, _ in best])
+        shared = self.store.words.shared([form for each in pool.forms.values() for form in each], [rows[name] for name, _ in best])
+        coverage = self._coverage(pool, [rows[name] for name, _ in best])
         marks = ", ".join("?" * len(best))
         records = {
             record.id: record
@@ -154,27 +204,39 @@ class Searcher:
         found = []
         for name, score in best:
             relevance = _relevance(coverage.get(rows[name], 0.0), closeness.get(name, 0.0))
-            if relevance < floor or name not in records:
+            if name not in records or (relevance < floor and floor > FLOORS["loose"]):
                 continue
             places = {each: ranks[each][name] for each in ranks if name in ranks[each]}
-            why = _why(shared.get(rows[name], []), places, closeness.get(name), pool.utilities.get(name))
-            found.append(
-                Hit(id=name, score=score, relevance=relevance, why=why, record=records[name], ranks=places)
-            )
-        return found[:limit]
+            why = _why(shared.get(rows[name], []), places, closeness.get(name, 0.0), pool.utilities.get(name))
+            found.append(Hit(id=name, score=score, relevance=relevance, why=why, record=records[name], ranks=places))
+        return found if max((hit.relevance for hit in found), default=0.0) >= floor else []
 
-    def _coverage(self, query: str, rows: Sequence[int]) -> dict[int, float]:
+    def _rare_words(self, rows: Sequence[int], known: Mapping[str, float]) -> list[str]:
+        """What the best records speak of beside the query: their rarest words that stand elsewhere too.
+
+        Evidence in several steps is found this way (pseudo-relevance feedback, Lavrenko & Croft 2001): the record that
+        answers the first step names what the second is about.
+        """
+        marks = ", ".join("?" * len(rows))
+        said = self.store.database.rows(f"SELECT context, action, result FROM records WHERE row IN ({marks})", rows)
+        words = [set(terms(" ".join(record))) - set(known) - STOP_WORDS for record in said]
+        value = {
+            word: self.rarity.idf(word)
+            for word in set().union(*words)
+            if 2 <= self.rarity.frequency(word) <= max(2.0, min(MOST_LINKED, COMMON * self.rarity.total()))
+        }
+        ranked = sorted(value, key=lambda word: (-value[word] * sum(word in each for each in words), word))
+        return ranked[:LINK_WORDS]
+
+    def _coverage(self, pool: Pool, rows: Sequence[int]) -> dict[int, float]:
         """The share of a query's words that each row has, each word weighing what it tells (its idf)."""
-        asked = terms(query)
-        frequencies = self.store.words.frequencies(asked)
-        total = self.store.database.rows("SELECT count(*) AS n FROM records")[0]["n"]
-        idf = [math.log(1.0 + (max(0, total - n) + 0.5) / (n + 0.5)) for n in frequencies]
         have: dict[int, float] = dict.fromkeys(rows, 0.0)
-        for word, weight, n in zip(asked, idf, frequencies, strict=True):
-            if n:
-                for row in self.store.words.having(word, rows):
-                    have[row] += weight
-        whole = sum(idf)
+        whole = 0.0
+        for word, forms in pool.forms.items():
+            weight = self.rarity.idf(word)
+            whole += weight
+            for row in {row for form in forms for row in self.store.words.having(form, rows)}:
+                have[row] += weight
         return {row: weight / whole for row, weight in have.items()} if whole else have
 
 
@@ -196,15 +258,24 @@ def within(hits: Sequence[Hit], tokens: int) -> list[Hit]:
 
 
 def _relevance(coverage: float, closeness: float) -> float:
-    return max(0.0, min(1.0, max(coverage, closeness)))
+    """How sure it is that a record answers a query, 0 to 1; a half is as sure as not.
+
+    Args:
+        coverage: Share of the query's words that it has, each weighing what it tells.
+        closeness: Cosine of their vectors.
+    """
+    one, covers, close = RELEVANCE
+    return 1.0 / (1.0 + math.exp(-(one + covers * coverage + close * closeness)))
 
 
-def _why(words: Sequence[str], ranks: Mapping[str, int], closeness: float | None, utility: float | None) -> str:
+def _why(words: Sequence[str], ranks: Mapping[str, int], closeness: float, utility: float | None) -> str:
     said = [f"shares {', '.join(words[:6])}"] if words else []
-    if closeness is not None and "vector" in ranks:
-        said.append(f"near in letters ({closeness:.2f})")
-    places = ", ".join(f"{name} {rank}" for name, rank in ranks.items())
-    said.append(f"place: {places}")
+    if "vector" in ranks:
+        said.append(f"near in meaning or spelling ({closeness:.2f})")
+    if "linked" in ranks and not said:
+        said.append("speaks of what the best of the others speak of")
+    if "lexical" in ranks and not words:
+        said.append("stands beside a turn that shares words")
     if utility is not None:
-        said.append(f"helped before ({utility:.2f})" if utility >= 0.5 else f"did not help before ({utility:.2f})")
+        said.append(f"{'helped' if utility >= 0.5 else 'did not help'} before ({utility:.0%})")
     return "; ".join(said)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from engram_agent import audit
 from engram_agent.access import visible
@@ -17,13 +19,15 @@ from engram_agent.database import Database
 from engram_agent.embedders import Embedder, HashingEmbedder
 from engram_agent.errors import AgentError
 from engram_agent.index import WordIndex
-from engram_agent.records import COLUMNS, Record, from_row, to_row
+from engram_agent.records import COLUMNS, Record, from_row, stored, to_row
 from engram_agent.vectors import VectorIndex
 
 SAME = 0.95
 """How alike context, action and result each must be for two records to be one."""
 COMPARED = 20
 """Latest records of the same length, more or less, that a new one is compared with."""
+TOLD = ("utilities", "judgements", "outcomes", "applied")
+"""Tables that tell something of a record and go with it."""
 LONG = 1_000
 """Texts of more characters are compared word by word, which takes a fraction of the time."""
 
@@ -43,21 +47,28 @@ class Store:
         self.vectors = VectorIndex(self.database, embedder or HashingEmbedder())
         self.same = same
 
+    def __enter__(self) -> Self:
+        """Use it in a `with` block."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the file."""
+        self.close()
+
     def add(self, record: Record) -> str:
         """Keep a new record and return its id; what is nearly the same as a known one is counted there.
 
         The record must be free of secrets already.
         """
         with self.database.transaction():
-            known = self._same(record)
+            known = self.twin(record)
             if known is None:
                 self._insert(record)
                 audit.append(self.database, record.agent_id, "store", record.id)
                 return record.id
-            self.database.execute(
-                "UPDATE records SET stored_count = stored_count + 1, updated_at = ? WHERE id = ?",
-                (time.time(), known),
-            )
+            self._count(known, record)
             audit.append(self.database, record.agent_id, "store", known)
             return known
 
@@ -117,8 +128,31 @@ class Store:
                 )
             row = self.database.rows("SELECT row FROM records WHERE id = ?", [record_id])[0]["row"]
             self._take_out(record, row)
-            self.database.execute("DELETE FROM utilities WHERE record_id = ?", [record_id])
+            for table in TOLD:
+                self.database.execute(f"DELETE FROM {table} WHERE record_id = ?", [record_id])
             audit.append(self.database, agent_id, "delete", record_id)
+
+    def twin(self, record: Record) -> str | None:
+        """Id of the record that says the same, if there is one: word for word first, else nearly."""
+        scope = "agent_id = ? AND memory_type = ? AND conversation IS ? AND fields = ? AND superseded_by IS NULL"
+        values = [record.agent_id, record.memory_type, record.conversation, stored("fields", record.fields)]
+        parts = (record.context, record.action, record.result)
+        exact = self.database.rows(
+            f"SELECT id FROM records WHERE {scope} AND context = ? AND action = ? AND result = ? LIMIT 1",
+            [*values, *parts],
+        )
+        if exact:
+            return str(exact[0]["id"])
+        lengths = [bound for part in parts for bound in (self.same * len(part), len(part) / self.same)]
+        near = " AND ".join(f"length({name}) BETWEEN ? AND ?" for name in ("context", "action", "result"))
+        latest = f"SELECT * FROM records WHERE {scope} AND {near} ORDER BY created_at DESC, row DESC LIMIT ?"
+        for other in self.database.rows(latest, [*values, *lengths, COMPARED]):
+            if all(
+                alike(part, other[name], self.same)
+                for part, name in zip(parts, ("context", "action", "result"), strict=True)
+            ):
+                return str(other["id"])
+        return None
 
     def rebuild(self) -> None:
         """Make both indexes anew from the records."""
@@ -139,29 +173,23 @@ class Store:
         self.words.add(record)
         self.vectors.add(row, record)
 
+    def _count(self, record_id: str, again: Record) -> None:
+        """Count that a record was stored again; tags it did not have yet are added."""
+        row = self.database.rows("SELECT * FROM records WHERE id = ?", [record_id])[0]
+        known = from_row(row)
+        tags = tuple(dict.fromkeys([*known.tags, *again.tags]))
+        counted = replace(known, tags=tags, stored_count=known.stored_count + 1, updated_at=time.time())
+        if tags != known.tags:
+            self._take_out(known, row["row"])
+            self._insert(counted, row["row"])
+        else:
+            values = [counted.stored_count, counted.updated_at, record_id]
+            self.database.execute("UPDATE records SET stored_count = ?, updated_at = ? WHERE id = ?", values)
+
     def _take_out(self, record: Record, row: int) -> None:
         self.words.remove(record)
         self.vectors.remove(row)
         self.database.execute("DELETE FROM records WHERE row = ?", [row])
-
-    def _same(self, record: Record) -> str | None:
-        """Id of the record that says the same, if there is one: word for word first, else nearly."""
-        scope = "agent_id = ? AND memory_type = ? AND conversation IS ? AND superseded_by IS NULL"
-        values = [record.agent_id, record.memory_type, record.conversation]
-        parts = (record.context, record.action, record.result)
-        exact = self.database.rows(
-            f"SELECT id FROM records WHERE {scope} AND context = ? AND action = ? AND result = ? LIMIT 1",
-            [*values, *parts],
-        )
-        if exact:
-            return str(exact[0]["id"])
-        lengths = [bound for part in parts for bound in (self.same * len(part), len(part) / self.same)]
-        near = " AND ".join(f"length({name}) BETWEEN ? AND ?" for name in ("context", "action", "result"))
-        latest = f"SELECT * FROM records WHERE {scope} AND {near} ORDER BY created_at DESC, row DESC LIMIT ?"
-        for other in self.database.rows(latest, [*values, *lengths, COMPARED]):
-            if all(alike(part, other[name], self.same) for part, name in zip(parts, ("context", "action", "result"), strict=True)):
-                return str(other["id"])
-        return None
 
 
 def alike(one: str, other: str, same: float = SAME) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from engram_agent.database import Database
-from engram_agent.embedders import Embedder
+from engram_agent.embedders import Embedder, Weight
 from engram_agent.records import Record
 
 AT_ONCE = 500
@@ -20,7 +20,7 @@ AT_ONCE = 500
 class VectorIndex:
     """The vectors of all records; derived data that `rebuild` makes anew.
 
-    They are compared exactly, by one product with all of them (a hundred thousand of 256 numbers: 10 ms), and read from
+    They are compared exactly, by one product with all of them (a hundred thousand of 512 numbers: some 20 ms), and read from
     the file once; later only what other processes have added.
 
     Args:
@@ -54,7 +54,9 @@ class VectorIndex:
                 self._insert([record["row"] for record in part], texts)
             self._count_removal()
 
-    def search(self, query: str, where: str, values: Sequence[Any], count: int) -> list[tuple[int, str, float]]:
+    def search(
+        self, query: str, where: str, values: Sequence[Any], count: int, weight: Weight | None = None
+    ) -> list[tuple[int, str, float]]:
         """Records near a query, best first: row, id and cosine.
 
         Args:
@@ -62,9 +64,10 @@ class VectorIndex:
             where: A condition on `records`, applied before the cut.
             values: What stands for its question marks.
             count: How many at most.
+            weight: How much a word of the query tells.
         """
         self._refresh()
-        asked = self.embedder.embed([query])[0]
+        asked = self.embedder.embed([query], weight)[0]
         if not len(self._rows) or not asked.any():
             return []
         closeness = self._vectors @ asked
@@ -115,10 +118,7 @@ class VectorIndex:
 
 def _highest(values: np.ndarray, count: int) -> np.ndarray:
     """Places of the highest values, the highest first."""
-    if count < len(values):
-        places = np.argpartition(-values, count)[:count]
-    else:
-        places = np.arange(len(values))
+    places = np.argpartition(-values, count)[:count] if count < len(values) else np.arange(len(values))
     return places[np.argsort(-values[places], kind="stable")]
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,13 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import HOME
 from engram_agent.database import Database
 from engram_agent.errors import CODES, AgentError
 from engram_agent.memory import Memory
-from engram_agent.store import alike
 from engram_agent.migrations import MIGRATIONS
 from engram_agent.records import COLUMNS, LONGEST, TYPES, Record, from_row, to_row
+from engram_agent.store import alike
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=31)
 
@@ -99,6 +95,14 @@ def test_the_same_is_stored_once_and_counted(memory: Memory) -> None:
     assert memory.store("the login of the web page times out", "retry with backoff", "it worked at once") == first
     assert memory.store("the login of the web page times out.", "retry with backoff", "it worked at once") == first
     assert memory.get(first).stored_count == 3 and len(memory.latest()) == 1
+
+
+def test_what_is_stored_again_keeps_all_tags(memory: Memory) -> None:
+    said = {"context": "the login of the web page times out", "action": "retry with backoff", "result": "it worked"}
+    first = memory.store(**said, tags=["web"])  # type: ignore[arg-type]
+    assert memory.store(**said, tags=["night", "web"]) == first  # type: ignore[arg-type]
+    assert memory.get(first).tags == ("web", "night") and memory.get(first).stored_count == 2
+    assert [hit.id for hit in memory.search("login", tags=["night"])] == [first]
 
 
 @pytest.mark.parametrize(
@@ -192,50 +196,6 @@ def test_a_transaction_is_whole_or_nothing(memory: Memory) -> None:
     assert memory.latest() == []
     memory.store("done")
     assert len(memory.latest()) == 1
-
-
-WRITER = """
-import sys
-from engram_agent.memory import Memory
-memory = Memory(sys.argv[1])
-for number in range(int(sys.argv[3])):
-    print(memory.store(f"{sys.argv[2]} did {number} of {number * 7919}", agent_id=sys.argv[2]), flush=True)
-"""
-
-
-def writer(path: Path, name: str, count: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", WRITER, str(path), name, str(count)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HOME)
-
-
-@pytest.mark.slow
-def test_many_writers_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    path = tmp_path / "m.db"
-    names = [f"agent{number}" for number in range(5)]
-    said = {
-        name: process.communicate(timeout=120)[0].split() for name, process in [(n, writer(path, n, 41)) for n in names]
-    }
-    with Memory(path) as memory:
-        for name in names:
-            assert [r.id for r in memory.latest(agent_id=name)][::-1] == said[name] and len(said[name]) == 41
-        assert [tuple(row) for row in memory.records.database.rows("PRAGMA integrity_check")] == [("ok",)]
-
-
-@pytest.mark.slow
-def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    path, said = tmp_path / "m.db", []
-    for kill in range(7):
-        process = writer(path, f"agent{kill}", 10_000)
-        assert process.stdout is not None
-        said += [process.stdout.readline().strip() for _ in range(1 + 3 * kill)]
-        process.send_signal(signal.SIGKILL)
-        said += process.stdout.read().split("\n")[:-1]
-        process.wait()
-        process.stdout.close()
-    with Memory(path) as memory:
-        kept = {row["id"] for row in memory.records.database.rows("SELECT id FROM records")}
-        assert set(said) <= kept and len(kept) <= len(said) + 7
-        assert [tuple(row) for row in memory.records.database.rows("PRAGMA integrity_check")] == [("ok",)]
 
 
 def test_an_error_is_the_same_for_people_and_machines() -> None:

@@ -1,0 +1,96 @@
+"""Finding evidence: paragraphs of MuSiQue in one memory, its questions asked; words alone and vectors alone beside.
+
+It must not know how a search is done.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import data_file
+from engram_agent.memory import Memory
+
+LIMIT = 10
+STRATEGIES = ("lexical", "vector", "hybrid")
+Question = tuple[str, list[str]]
+
+
+def measure(data: Path) -> dict[str, Any]:
+    """Share of the evidence in the first ten, by strategy, and how often nothing is found where there is none.
+
+    `whole` are the questions, of two to four steps; `single` are their first steps asked alone. For abstention each half
+    of the paragraphs is a memory of its own: questions of the other half ought to find nothing there.
+    """
+    lines = data_file(data, "multihop", "musique_120.jsonl").read_text(encoding="utf-8").splitlines()
+    asked = [json.loads(line) for line in lines]
+    with tempfile.TemporaryDirectory() as folder, Memory(Path(folder) / "all.db", explore=False) as memory:
+        known = _store(memory, asked)
+        sets = {"whole": _whole(asked, known), "single": _single(asked, known)}
+        recall = {
+            name: {strategy: _recall(memory, questions, strategy) for strategy in STRATEGIES}
+            for name, questions in sets.items()
+        }
+        every = {strategy: _every(memory, sets["whole"], strategy) for strategy in STRATEGIES}
+    return {
+        "paragraphs": len(set(known.values())),
+        "questions": {name: len(questions) for name, questions in sets.items()},
+        "recall_at_10": recall,
+        "all_evidence_at_10": every,
+        "abstention": _abstention(asked),
+    }
+
+
+def _store(memory: Memory, asked: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    texts = {(each["title"], each["paragraph_text"]) for question in asked for each in question["paragraphs"]}
+    return {(title, text): memory.store(title, "", text) for title, text in sorted(texts)}
+
+
+def _whole(asked: Sequence[Mapping[str, Any]], known: Mapping[tuple[str, str], str]) -> list[Question]:
+    return [
+        (one["question"], [_id(known, each) for each in one["paragraphs"] if each["is_supporting"]]) for one in asked
+    ]
+
+
+def _single(asked: Sequence[Mapping[str, Any]], known: Mapping[tuple[str, str], str]) -> list[Question]:
+    steps = [(one["paragraphs"], step) for one in asked for step in one["question_decomposition"]]
+    return [
+        (step["question"], [_id(known, paragraphs[step["paragraph_support_idx"]])])
+        for paragraphs, step in steps
+        if "#" not in step["question"] and ">>" not in step["question"]
+    ]
+
+
+def _id(known: Mapping[tuple[str, str], str], paragraph: Mapping[str, Any]) -> str:
+    return known[paragraph["title"], paragraph["paragraph_text"]]
+
+
+def _found(memory: Memory, question: str, strategy: str) -> set[str]:
+    return {hit.id for hit in memory.search(question, LIMIT, strategy=strategy, floor="loose")}
+
+
+def _recall(memory: Memory, questions: Sequence[Question], strategy: str) -> float:
+    shares = [len(_found(memory, text, strategy) & set(ids)) / len(set(ids)) for text, ids in questions]
+    return float(np.mean(shares))
+
+
+def _every(memory: Memory, questions: Sequence[Question], strategy: str) -> float:
+    return float(np.mean([set(ids) <= _found(memory, text, strategy) for text, ids in questions]))
+
+
+def _abstention(asked: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """How often something is found, where the evidence is there and where it is not, at each floor."""
+    counted: dict[str, dict[str, list[bool]]] = {floor: {"there": [], "absent": []} for floor in ("loose", "strict")}
+    for half in (0, 1):
+        with tempfile.TemporaryDirectory() as folder, Memory(Path(folder) / "half.db", explore=False) as memory:
+            _store(memory, asked[half::2])
+            for number, question in enumerate(asked):
+                for floor, kinds in counted.items():
+                    kind = "there" if number % 2 == half else "absent"
+                    kinds[kind].append(bool(memory.search(question["question"], floor=floor, strategy="hybrid")))
+    return {floor: {kind: float(np.mean(found)) for kind, found in kinds.items()} for floor, kinds in counted.items()}

@@ -1,0 +1,88 @@
+"""How much a word tells: the rarer it is among the records, the more.
+
+It must not know what is asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from engram_agent.store import Store
+
+BACKGROUND = 1_000
+"""Records of other matters that are imagined beside those there are, so that in a small memory, too, a known word tells much."""
+POSTINGS = 6_000
+"""Places of words that one search looks at; in a large memory, the commonest words are left out until it fits."""
+FORMS = 3
+"""Stems that stand for a word that no record has."""
+SHORT = 4
+"""Fewest letters of either: shorter words are like too many others."""
+LIKE = 0.75
+"""Least likeness of such a stem."""
+GROWN = 1.05
+"""Growth of a memory after which words are counted again."""
+
+
+class Rarity:
+    """Counts words of a store when they are first asked for.
+
+    Args:
+        store: The records.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._counts: dict[str, int] = {}
+        self._counted_at = 0
+
+    def idf(self, word: str) -> float:
+        """What a word tells: the log of how rare it is (Robertson & Zaragoza 2009, equation 3.3)."""
+        total, n = self.total() + BACKGROUND, self.frequency(word)
+        return math.log(1.0 + (total - n + 0.5) / (n + 0.5))
+
+    def forms(self, word: str) -> list[str]:
+        """The word if some record has it, else the stems that it is most like: `auth` or `authentification` is `authent`.
+
+        A stem is like a word if one begins with the other, or if they share most letters in order.
+        """
+        if self.frequency(word) or len(word) < SHORT:
+            return [word] if self.frequency(word) else []
+        close = {stem: _likeness(word, stem) for stem in self.store.words.stems(word[:2])}
+        return sorted((stem for stem, value in close.items() if value >= LIKE), key=lambda stem: -close[stem])[:FORMS]
+
+    def affordable(self, words: Sequence[str]) -> list[str]:
+        """These words, the rarest first, as many as can be looked up in time; at least one."""
+        found, places = [], 0
+        for word in sorted(words, key=self.frequency):
+            places += self.frequency(word)
+            if found and places > POSTINGS:
+                break
+            found.append(word)
+        return found
+
+    def total(self) -> int:
+        """Records there are, more or less: the highest row, which costs nothing to find."""
+        return int(self.store.database.rows("SELECT coalesce(max(row), 0) AS n FROM records")[0]["n"])
+
+    def frequency(self, word: str) -> int:
+        """In how many records a word stands, in any of its forms; of common words, at least a tenth of the records."""
+        total = self.total()
+        if total > GROWN * self._counted_at + 20 or total < self._counted_at:
+            self._counts, self._counted_at = {}, total
+        if word not in self._counts:
+            found = self.store.words.frequency(word, max(1_000, total // 10))
+            if not found:
+                return 0  # looked up again: a word that is new must not stay unknown
+            self._counts[word] = found
+        return self._counts[word]
+
+
+def _likeness(word: str, stem: str) -> float:
+    """The share of letters that two words have in order (Ratcliff & Obershelp 1988); 1 if one begins with the other."""
+    if len(stem) < SHORT:
+        return 0.0
+    if word.startswith(stem) or stem.startswith(word):
+        return 1.0
+    return SequenceMatcher(None, word, stem, autojunk=False).ratio()

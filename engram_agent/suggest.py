@@ -1,0 +1,155 @@
+"""What to do in a situation: actions that were tried in it or in one like it, with how often they worked.
+
+It must not know how outcomes are recorded, nor what is done with a suggestion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engram_agent.intervals import interval
+from engram_agent.outcomes import Outcome, trials
+from engram_agent.phrases import key, overlap, plain, words
+from engram_agent.records import Record
+from engram_agent.search import Searcher
+
+ENOUGH = 3
+"""Trials from which there is enough evidence; evidence from further off is used only where there is less."""
+NEAR = 0.15
+"""Least share of their words, by weight, that two situations must have in common to be alike."""
+CANDIDATES = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggestion:
+    """An action that was tried.
+
+    Attributes:
+        action: What to do.
+        successes: Sum of the outcomes of its trials.
+        trials: How often it was tried.
+        estimate: The rate of success that is expected.
+        low: Lower bound of its 95 % interval.
+        high: Upper bound of its 95 % interval.
+        enough: Whether it was tried three times at least.
+        record_ids: The records that say so.
+    """
+
+    action: str
+    successes: float
+    trials: int
+    estimate: float
+    low: float
+    high: float
+    enough: bool
+    record_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a record says about an action: so many successes in so many trials, so far off (0 is the situation itself)."""
+
+    action: str
+    successes: float
+    trials: int
+    distance: int
+    record_id: str
+
+
+def suggest(searcher: Searcher, context: str, *, agent_id: str, limit: int = 5) -> list[Suggestion]:
+    """Actions that were tried in a situation, the one with the highest lower bound first.
+
+    Evidence comes in three circles: the situation word for word (or the task of this name), the same but for numbers and
+    the like, and similar ones. For each action the next circle is opened only while there is less than `ENOUGH`
+    (backing off, Katz 1987), so that what is further off never outweighs what is near.
+
+    Args:
+        searcher: Finds records.
+        context: The situation, or the name of a task.
+        agent_id: Who asks; only what it may see is evidence.
+        limit: How many at most.
+    """
+    groups: dict[str, list[Evidence]] = {}
+    for each in gathered(searcher, context, agent_id):
+        groups.setdefault(key(each.action), []).append(each)
+    found = [_suggestion(group) for group in groups.values()]
+    return sorted(found, key=lambda one: (-one.low, -one.estimate, -one.trials, one.action))[:limit]
+
+
+def gathered(searcher: Searcher, context: str, agent_id: str) -> list[Evidence]:
+    """All evidence about a situation, the nearest first; each record once at each distance."""
+    store, same = searcher.store, key(context)
+    near = similar(searcher, context, agent_id)
+    ids = [record.id for record in near]
+    tried = trials(
+        store,
+        agent_id,
+        f"context_key = ? OR task = ? OR record_id IN ({', '.join('?' * len(ids))})",
+        [same, context, *ids],
+    )
+    counted: dict[tuple[str, str, int], list[Outcome]] = {}
+    for one in tried:
+        if one.action:
+            exact = plain(one.context) == plain(context) or one.task == context
+            distance = 0 if exact else 1 if one.context_key == same else 2
+            counted.setdefault((one.record_id, one.action_key, distance), []).append(one)
+    found = [
+        Evidence(group[-1].action, sum(one.outcome for one in group), len(group), distance, record_id)
+        for (record_id, _, distance), group in counted.items()
+    ]
+    return sorted([*found, *_told(near, context, agent_id, tried)], key=lambda one: one.distance)
+
+
+def similar(searcher: Searcher, context: str, agent_id: str) -> list[Record]:
+    """Records whose situations share enough of their words with this one, the rarer a word the more it counts."""
+    pool = searcher.pool(context, CANDIDATES // 5, agent_id, "1", [])
+    ids = list(dict.fromkeys(name for found in pool.lists.values() for _, name, _ in found[:CANDIDATES]))
+    records = searcher.store.select(agent_id, f"records.id IN ({', '.join('?' * len(ids))})", ids)
+    asked = set(words(context))
+    weights = rarities(searcher, asked.union(*(words(record.context) for record in records)))
+    return [record for record in records if overlap(asked, words(record.context), weights) >= NEAR]
+
+
+def rarities(searcher: Searcher, asked: Iterable[str]) -> dict[str, float]:
+    """How much each word tells among the records."""
+    return {word: searcher.rarity.idf(word) for word in asked}
+
+
+def _told(near: Sequence[Record], context: str, agent_id: str, tried: Sequence[Outcome]) -> list[Evidence]:
+    """What records count of which no trial can be seen: learned from others, by import or by grant.
+
+    A pattern of another says the same as its experiences do: it counts only where none of those is there.
+    """
+    counted, seen = {one.record_id for one in tried}, {(one.agent_id, one.action_key) for one in tried}
+    found: dict[tuple[str, str], tuple[bool, Evidence]] = {}
+    for record in near:
+        source, action = record.origin or record.agent_id, key(record.action)
+        pattern = record.fields.get("kind") is not None
+        count, own = record.successes + record.failures, source == agent_id
+        if not count or not record.action or own or record.id in counted or (source, action) in seen:
+            continue
+        distance = 0 if plain(record.context) == plain(context) else 1 if key(record.context) == key(context) else 2
+        known = found.get((source, action))
+        if known is None or (known[0] and not pattern):
+            found[source, action] = (pattern, Evidence(record.action, record.successes, count, distance, record.id))
+    return [each for _, each in found.values()]
+
+
+def _suggestion(group: Sequence[Evidence]) -> Suggestion:
+    used: list[Evidence] = []
+    for distance in range(3):
+        if sum(one.trials for one in used) < ENOUGH:
+            used += [one for one in group if one.distance == distance]
+    successes, count = sum(one.successes for one in used), sum(one.trials for one in used)
+    rate = interval(successes, count)
+    return Suggestion(
+        action=used[0].action,
+        successes=successes,
+        trials=count,
+        estimate=rate.estimate,
+        low=rate.low,
+        high=rate.high,
+        enough=count >= ENOUGH,
+        record_ids=tuple(dict.fromkeys(one.record_id for one in used)),
+    )
