@@ -48,6 +48,14 @@ def _search(figures: dict[str, Any]) -> Rows:
     every = figures["all_evidence_at_10"]
     beside = f"BM25F {_percent(every['lexical'])}, vectors {_percent(every['vector'])}"
     rows.append(("all evidence of a question in the first ten", _percent(every["hybrid"]), beside))
+    turns = figures["turns"]
+    for kind in ("turn", "session"):
+        found = {name: each[kind] for name, each in turns["recall_at_10"].items()}
+        what = (
+            f"the {kind} with the answer in the first ten of {turns['turns']:,} turns, {turns['questions']} questions"
+        )
+        beside = f"BM25F {_percent(found['lexical'])}, vectors {_percent(found['vector'])}"
+        rows.append((what, _percent(found["hybrid"]), beside))
     for floor, found in figures["abstention"].items():
         what = f"questions without evidence that are answered by nothing, {floor} floor"
         rows.append((what, _percent(1 - found["absent"]), f"of those with evidence {_percent(1 - found['there'])}"))

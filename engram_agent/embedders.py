@@ -5,6 +5,7 @@ It must not know what is stored. Nothing is downloaded unless an embedding funct
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import zlib
@@ -52,7 +53,7 @@ class HashingEmbedder:
     misspelt `authentification` lie near `authentication`. Counts are dampened by 1 + log; words of grammar are left out.
     """
 
-    name = "hashing"
+    name = f"hashing-{DIM}"
 
     def embed(self, texts: Sequence[str], weight: Weight | None = None) -> np.ndarray:
         """Unit vectors (texts, 512)."""
@@ -73,13 +74,14 @@ class BrainEmbedder:
         path: A brain that `ingest.py` has made.
     """
 
-    name = "brain"
     rarity = 1e-3
 
     def __init__(self, path: Path) -> None:
         from engram_model.engram import Engram
 
         self._engram = Engram.load(path)
+        digest = hashlib.sha256(np.asarray(self._engram.vocabulary.vectors, dtype=np.float32).tobytes())
+        self.name = f"brain-{digest.hexdigest()[:12]}"
 
     def embed(self, texts: Sequence[str], weight: Weight | None = None) -> np.ndarray:
         """Unit vectors (texts, 96); the brain's own counts say how much a word tells."""

@@ -39,6 +39,8 @@ from engram_agent.store import SAME, Store
 from engram_agent.suggest import Suggestion, suggest
 
 ANYONE = "default"
+MOST = 10_000
+"""Most hits that one search gives."""
 
 
 class Memory:
@@ -168,8 +170,8 @@ class Memory:
         Raises:
             AgentError: InvalidValue if an argument is not what it must be.
         """
-        if limit < 1:
-            raise AgentError("InvalidValue", f"limit must be at least 1, got {limit}")
+        if not 1 <= limit <= MOST:
+            raise AgentError("InvalidValue", f"limit must be from 1 to {MOST:,}, got {limit:,}")
         routing = self.router.choose(query, strategy, floor)
         pool = self.searcher.pool(query, limit, agent_id, *condition(memory_type, project, conversation, tags))
         hits = self.searcher.hits(query, pool, routing.strategy, limit, agent_id, FLOORS[routing.floor])

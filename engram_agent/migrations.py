@@ -60,6 +60,7 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         "0003 vectors of records",
         """
         CREATE TABLE vectors (row INTEGER PRIMARY KEY, embedder TEXT NOT NULL, vector BLOB NOT NULL);
+        CREATE INDEX vectors_embedder ON vectors (embedder);
         CREATE TABLE state (name TEXT PRIMARY KEY, value NOT NULL);
         """,
     ),

@@ -54,7 +54,8 @@ class Rarity:
 
     def affordable(self, words: Sequence[str]) -> list[str]:
         """These words, the rarest first, as many as can be looked up in time; at least one."""
-        found, places = [], 0
+        found: list[str] = []
+        places = 0
         for word in sorted(words, key=self.frequency):
             places += self.frequency(word)
             if found and places > POSTINGS:

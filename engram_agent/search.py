@@ -194,7 +194,9 @@ class Searcher:
         ranks = {name: pool.ranks(name) for name in pool.lists}
         rows = {found: row for each in pool.lists.values() for row, found, _ in each}
         closeness = {found: score for _, found, score in pool.lists["vector"]}
-        shared = self.store.words.shared([form for each in pool.forms.values() for form in each], [rows[name] for name, _ in best])
+        shared = self.store.words.shared(
+            [form for each in pool.forms.values() for form in each], [rows[name] for name, _ in best]
+        )
         coverage = self._coverage(pool, [rows[name] for name, _ in best])
         marks = ", ".join("?" * len(best))
         records = {
@@ -215,10 +217,13 @@ class Searcher:
         """What the best records speak of beside the query: their rarest words that stand elsewhere too.
 
         Evidence in several steps is found this way (pseudo-relevance feedback, Lavrenko & Croft 2001): the record that
-        answers the first step names what the second is about.
+        answers the first step names what the second is about. Turns of a conversation are not followed: their neighbours
+        are in the index already, and on single turns links took away more than they gave.
         """
         marks = ", ".join("?" * len(rows))
-        said = self.store.database.rows(f"SELECT context, action, result FROM records WHERE row IN ({marks})", rows)
+        said = self.store.database.rows(
+            f"SELECT context, action, result FROM records WHERE row IN ({marks}) AND conversation IS NULL", rows
+        )
         words = [set(terms(" ".join(record))) - set(known) - STOP_WORDS for record in said]
         value = {
             word: self.rarity.idf(word)

@@ -100,7 +100,14 @@ class VectorIndex:
         )
 
     def _refresh(self) -> None:
-        """Read what was added since the last look; all of it if something was removed."""
+        """Read what was added since the last look; all of it if something was removed.
+
+        Vectors that another embedder has made are made anew first, once.
+        """
+        if self._removals < 0 and self.database.rows(
+            "SELECT 1 FROM vectors WHERE embedder != ? LIMIT 1", [self.embedder.name]
+        ):
+            self.rebuild()
         removals = self.database.rows("SELECT value FROM state WHERE name = 'removals'")
         count = removals[0]["value"] if removals else 0
         if count != self._removals:

@@ -176,6 +176,22 @@ def test_rebuilding_changes_nothing(memory: Memory) -> None:
     assert before and after == before
 
 
+def test_another_embedder_makes_the_vectors_anew(tmp_path: Path) -> None:
+    class Lengths:
+        name = "lengths"
+
+        def embed(self, texts: list[str], weight: object = None) -> np.ndarray:
+            return unit(np.array([[len(text), 31.0] for text in texts], dtype=np.float32))
+
+    with Memory(tmp_path / "m.db") as memory:
+        ids = [memory.store("a" * size) for size in (3, 53)]
+    with Memory(tmp_path / "m.db", Lengths()) as memory:
+        found = memory.records.vectors.search("b" * 51, "1", [], 2)
+        assert [name for _, name, _ in found] == [ids[1], ids[0]]
+    with Memory(tmp_path / "m.db") as memory:
+        assert [name for _, name, _ in memory.records.vectors.search("a" * 53, "1", [], 1)] == [ids[1]]
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(max_size=29), max_size=5))
 def test_vectors_are_of_length_one_or_nought(texts: list[str]) -> None:

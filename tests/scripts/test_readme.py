@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+
+from engram_agent.cli import engram
 
 HOME = Path(__file__).parent.parent.parent
 README = (HOME / "README.md").read_text(encoding="utf-8")
@@ -51,6 +54,8 @@ def test_every_command_can_be_given(words: list[str]) -> None:
     if first == "python":
         assert options[0] == "-m"
         assert (HOME / f"{options[1].replace('.', '/')}.py").exists()
+    elif first == "engram":
+        assert CliRunner().invoke(engram, [*options[:1], "--help"]).exit_code == 0
     elif first in OTHERS:
         assert version(first)
     else:
