@@ -22,13 +22,14 @@ def hits(found: Any, agent: str) -> Sequence[Block]:
     cards = [
         Card(
             f"{hit.id}  {hit.score:.3f}",
-            [("why", hit.why), *_texts(hit.record), *_origin(hit.record)],
+            [("why", hit.why), *([("text", hit.summary)] if hit.summary else _texts(hit.record)), *_origin(hit.record)],
         )
         for hit in found
     ]
     query = getattr(found, "query_id", "")
     said = f"did one help? engram judge {found[0].id} --score 1" + (f" --query {query}" if query else "")
-    return [*cards, said]
+    worked = [f"worked before: {suggestion_line(each)}" for each in found.suggestions]
+    return [*cards, *worked, said]
 
 
 def records(found: Sequence[Any], agent: str) -> Sequence[Block]:

@@ -37,6 +37,7 @@ from engram_agent.search import FLOORS, STRATEGIES, Searcher, Weights, condition
 from engram_agent.searches import Searches
 from engram_agent.store import SAME, Store
 from engram_agent.suggest import Suggestion, suggest
+from engram_agent.summaries import summarise
 
 ANYONE = "default"
 MOST = 10_000
@@ -178,7 +179,17 @@ class Memory:
         served = hits if budget is None else within(hits, budget)
         bare = replace(pool, utilities={})  # a strategy earns nothing by what is known of the memories themselves
         orders = {name: [found for found, _ in self.searcher.best(bare, name, limit)] for name in STRATEGIES}
-        return self.searches.keep(query, routing, served, orders, limit, agent_id, strategy is not None)
+        found = self.searches.keep(query, routing, served, orders, limit, agent_id, strategy is not None)
+        return self._shaped(query, found, agent_id)
+
+    def _shaped(self, query: str, found: Found, agent_id: str) -> Found:
+        """What was decided beside the ranking: to shorten long texts, and to say unasked what has worked."""
+        if found.routing.actions["contextualisation"] == "summarise":
+            found[:] = [replace(hit, summary=summarise(query, hit.record)) for hit in found]
+        if found.routing.actions["proactivity"] == "proactive":
+            tried = suggest(self.searcher, query, agent_id=agent_id, limit=2)
+            found.suggestions = tuple(one for one in tried if one.enough)
+        return found
 
     def judge(
         self,

@@ -60,7 +60,7 @@ def page(memory: Memory, agent_id: str | None = None) -> str:
 
 def _head(status: dict[str, Any], agents: Sequence[str]) -> Html:
     whose = f"{agents[0]}'s memory" if len(agents) == 1 else "One memory, many agents" if agents else "An empty memory"
-    numbers = {"records": status["records"]["total"], "agents": len(agents)}
+    numbers = {"records": status["records"]["total"], ("agent" if len(agents) == 1 else "agents"): len(agents)}
     numbers |= {name: status[name] for name in ("outcomes", "searches", "judgements")}
     where = f"{status['path']}, {_size(status['bytes'])}, as of {date(time.time())}"
     return element("header", element("h1", whose), element("p", where), figures(numbers))

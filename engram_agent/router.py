@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from engram_agent.credit import DECISIONS, DEFAULTS, STRATEGY, Evidence, Routing, rewards, weight
 from engram_agent.database import Database
@@ -39,12 +40,14 @@ class Found(list[Hit]):
 
     Attributes:
         query_id: Name of the search, for `judge`.
-        routing: What was decided.
+        routing: What was decided; of the model to use it is an advice to the caller.
+        suggestions: What has worked in such situations, where it was decided to say so unasked.
     """
 
     def __init__(self, hits: Iterable[Hit], query_id: str, routing: Routing) -> None:
         super().__init__(hits)
         self.query_id, self.routing = query_id, routing
+        self.suggestions: tuple[Any, ...] = ()
 
 
 @dataclass

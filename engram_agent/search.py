@@ -51,6 +51,7 @@ class Hit:
         record: The record.
         query_id: The search that found it, for `judge`.
         ranks: Its place in each list that has it, from 1.
+        summary: The sentences of a long text that belong to the query, where it was decided to shorten.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Hit:
     record: Record
     query_id: str = ""
     ranks: Mapping[str, int]
+    summary: str = ""
 
 
 @dataclass(frozen=True)
