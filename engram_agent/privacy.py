@@ -10,13 +10,19 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
-from engram_agent.secret_commands import commands
-from engram_agent.secret_formats import Span, formats, key_blocks
-from engram_agent.secret_places import addresses, assigned, flagged, headers, spoken
-from engram_agent.secret_strings import alone
-from engram_agent.secret_values import is_placeholder, kind_of_name
+from engram_agent.secret_commands import calls, commands
+from engram_agent.secret_formats import formats, key_blocks
+from engram_agent.secret_names import kind_of_name
+from engram_agent.secret_places import assigned, flagged, manifests
+from engram_agent.secret_reading import Span
+from engram_agent.secret_sentences import spoken
+from engram_agent.secret_strings import alone, cards
+from engram_agent.secret_values import is_placeholder
+from engram_agent.secret_web import addresses, headers
 
-_RULES = (key_blocks, formats, addresses, headers, assigned, flagged, spoken, commands, alone)
+_RULES = (
+    key_blocks, formats, addresses, headers, manifests, assigned, flagged, spoken, commands, calls, cards, alone
+)  # fmt: skip
 _MARK = re.compile(r"\[redacted:[a-z-]+\]")
 
 
@@ -25,7 +31,8 @@ class Secret:
     """Where a secret stands in a text; never the secret itself.
 
     Attributes:
-        kind: password, token, key, secret, cookie, private-key or random (a long random string without a name).
+        kind: password, token, key, secret, cookie, code, card, private-key or random (a long
+            random string without a name).
         start: its first character.
         end: the place behind its last character.
     """

@@ -1,6 +1,6 @@
-"""Passwords that commands, queries and files of logins take at a known place, without a name.
+"""Passwords that commands, queries, calls and files of logins take at a known place, without a name.
 
-It must not know how settings, code or sentences name their secrets.
+It must not know how settings or sentences name their secrets.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from engram_agent.secret_formats import Span
+from engram_agent.secret_reading import Span
 from engram_agent.secret_values import is_placeholder, is_secret
 
 # hints, the command, what stands between it and its password; without a hint in the text the command is not sought
@@ -33,10 +33,14 @@ SecureString @@ ConvertTo-SecureString(?: -String)? @@ ^[ ]+
 echo,printf @@ echo|printf
      @@ ^[ ]{1,3}(?:-n[ ])?(?=[^\s|]{1,100} {0,3}\| {0,3}(?:sudo|docker|podman|gh auth|passwd|chpasswd|su |helm))
 password @@ machine\s[^\n]{1,120}?\spassword|login\s\S{1,80}\spassword @@ ^\s+
-ENV,ARG,set @@ (?:ENV|ARG|setx|config set|config --global|secret set)\s{1,3}[\w./:\-]{0,60}
-    (?i:password|passwd|token|secret|api_?key) @@ ^[ =]+
-uth,login,connect @@ HTTPBasicAuth|auth ?= ?|basic_?[aA]uth|login|authenticate|connect
-     @@ ^\(?\s?["'][^"'\n]{1,60}["'], ?(?=["'])
+ssh-keygen @@ ssh-keygen @@ (?<!\S)-[NP][ ]
+sqlplus,sqlldr,rman @@ sqlplus|sqlldr|rman @@ ^[ ](?:-\w+[ ]|target[ ])?["']?\w{1,40}/
+IDENTIFIED,identified @@ (?:IDENTIFIED|identified) (?:BY|by) @@ ^[ ]
+username @@ username\s\S{1,60}\s(?:privilege \d+ )?(?:password|secret) @@ ^\s(?:\d\s)?
+snmp-server @@ snmp-server community @@ ^[ ]
+openssl @@ openssl @@ (?<!\S)-k[ ]
+net use @@ net use @@ (?i:/user:\S{1,60}[ ]+)(?!/)
+uth @@ auth ?= ?|AUTH ?= ?|auth: ? @@ ^[(\[]\s?["'][^"'\n]{1,60}["'], ?(?=["'])
 """
 _ARGUMENT = r"""(?:"([^"\n\0]{1,200})"|'([^'\n\0]{1,200})'|([^\s"'\0|;&<>()]{1,200}))"""
 _WINDOW = 200
@@ -64,9 +68,45 @@ def commands(text: str) -> Iterator[Span]:
             if not argument or not group:
                 continue
             value = argument.group(group)
-            if is_secret(value, "password", True, "given"):
+            if is_secret(value, "password", True, "given" if group == 3 else "quoted"):
                 yield tool.end() + argument.start(group), tool.end() + argument.end(group), "password"
     if ":" in text:
         for match in _PGPASS.finditer(text):
             if not is_placeholder(match.group(1)):
                 yield match.start(1), match.end(1), "password"
+
+
+_CALL = re.compile(
+    r"""(?:(?P<key>AES\.new|Fernet|SecretKeySpec|[hH][mM][aA][cC]\.new)
+    |(?P<sign>[jJ][wW][tT]\.(?:sign|encode|decode|verify)|[hH]mac|[cC]reateCipheriv)
+    |(?P<login>[lL]og_?[iI]n|[lL]ogon|[aA]uthenticate|[sS]ign_?[iI]n|[aA]uth(?:entication)?|[cC]redentials?|[bB]ind
+    |[uU]sername_?[pP]assword\w{0,20}|[wW]i[fF]i\.\w{1,20})
+    |(?P<connect>[cC]onnect(?:ion)?|mysqli|PDO|DataSource|[cC]lient(?:::new)?))\(\s{0,20}""",
+    re.VERBOSE,
+)
+_GIVEN = re.compile(
+    r"""(?:[rbfu@$]?["'`](?P<value>[^"'`\n\0]{1,100})["'`]|[\w.$>:&\[\]\-]{1,60})(?:\.?\w{0,20}\([^()\n]{0,60}\))?
+    \s{0,20}(?P<more>,?)\s{0,20}""",
+    re.VERBOSE,
+)
+_FIRST = {"key": 0, "sign": 1, "login": 1, "connect": 2}
+
+
+def calls(text: str) -> Iterator[Span]:
+    """Passwords and keys that a call takes behind a user's name or a payload: `login("ann", X)`, `jwt.sign(body, X)`."""
+    if "(" not in text:
+        return
+    for call in _CALL.finditer(text):
+        sort, at = call.lastgroup or "", call.end()
+        kind, form = ("key", "quoted") if sort in ("key", "sign") else ("password", "prose")
+        for position in range(_FIRST[sort] + 3):
+            given = _GIVEN.match(text, at)
+            if not given:
+                break
+            value = given["value"]
+            if value and position >= _FIRST[sort] and is_secret(value, "secret" if kind == "key" else kind, True, form):
+                yield *given.span("value"), kind
+                break
+            if not given["more"]:
+                break
+            at = given.end()

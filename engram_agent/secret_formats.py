@@ -9,10 +9,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from engram_agent.secret_reading import Span
 from engram_agent.secret_values import is_masked, mixing
-
-Span = tuple[int, int, str]
-"""Start, end and kind of one secret."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ key hooks.slack.com hooks\.slack\.com/(?:services|workflows|triggers)/[\w/]{20,1
 key /api/webhooks/ (?:discord|discordapp)\.com/api/webhooks/\d{5,25}/[\w\-]{30,100}
 key webhook.office.com [\w\-]{1,60}\.webhook\.office\.com/webhookb2/[\w\-@/]{30,300}
 token . [MNO][A-Za-z0-9_\-]{22,27}\.[\w\-]{6,7}\.[\w\-]{25,45}
-token :AA \d{8,10}:AA[\w\-]{32,34}(?![\w\-])
+token :AA (?:bot)?\d{8,10}:AA[\w\-]{32,34}(?![\w\-])
 key _live_ (?:sk|rk|pk|rzp|key|pub|sec)_live_[A-Za-z0-9]{10,255}
 key _test_ (?:sk|rk|pk|rzp|key|pub|sec)_test_[A-Za-z0-9]{14,255}
 key whsec_ whsec_[A-Za-z0-9+/=]{20,120}

@@ -8,41 +8,18 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from functools import lru_cache
 from itertools import pairwise
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+from engram_agent.secret_names import listed, words
 
-
-def _set(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
-
-
-_TAILS = _set(
-    "value text plain plaintext string str raw env var prod production dev staging live old new current default "
-    "b64 base64 here data"
-)
-_HARMLESS = _set(
-    "max min num n total count pad eos bos unk mask sep cls special stop public pub has is show hide use require "
-    "required allow invalid wrong missing next prev page continuation sort primary foreign partition cache per"
-)
-_PASSWORDS = _set("pw pwd pswd psw pass passw passcode pin contraseña contrasena senha пароль 密码 passe")
-_PASSWORD_ENDS = ("password", "passwd", "passwort", "kennwort", "passphrase", "requirepass", "userpwd")
-_PASS_OWNERS = _set("db user my ssh smtp root admin pg mysql redis ftp mail login key store http")
-_KEY_OWNERS = _set(
-    "api access secret private client auth signing encryption master account storage service app application license "
-    "licence ssh deploy consumer server write session subscription admin shared webhook hmac aes jwt crypt fernet "
-    "signature decryption authentication security license activation integration rest ingest"
-)
-_KEY_ENDS = tuple(f"{owner}key" for owner in sorted(_KEY_OWNERS) if len(owner) > 2)
-_GRAMMAR = _set(
+_GRAMMAR = listed(
     """
     a an the this that your my our their is was are be been not no yes on off or and for from with without of
     to in by at least as if else then when must should may can will has have had please enter type typed
     provide provided given
     """
 )
-_STOP = _GRAMMAR | _set(
+_STOP = _GRAMMAR | listed(
     """
     required optional mandatory needed
     string str text bytes byte int integer number bool boolean char varchar object
@@ -67,17 +44,21 @@ _STOP = _GRAMMAR | _set(
     passwort kennwort contraseña contrasena senha
     """
 )
-_FILLED_IN = _set("your changeme placeholder insert replace dummy fake sample example here todo fixme")
+_INSTRUCTING = _GRAMMAR - listed("a an the on in of by to with from and for at or as my")
+_FILLED_IN = listed("your changeme placeholder insert replace dummy fake sample example here todo fixme")
 _VARIABLE = re.compile(
     r"""<[^<>]*>? | \$\{.* | \$\(.* | \$\[.* | \$[A-Z_][A-Z0-9_]* | \$(?:[A-Za-z_]+|[a-z]+:\w+)(?:[.\[>-].*)?
     | \{\{.* | \{[\w.!:\[\]'"]*\}
-    | %[sdrv] | %\(?\w+\)?[sd]? | %\w+% | \#\{.* | @\{.* | \[[\w .-]*\]? | :\w+ | \? | &\w+;? | ![A-Z]\w*.*
+    | \$\w+\{.* | %[sdrv] | %\(?\w+\)?[sd]? | %\w+% | \#\{.* | @\{.* | \[[\w .-]*\]? | :\w+ | \? | &\w+;? | ![A-Z]\w*.*
     | ENC\[.* | !vault.* | (?:vault|ref|secret|arn|op|ssm|file|env|gcpsm|keyring):.* | @\w[\w./-]* | \|-? | >-?
     | process\.env.* | (?:os|sys|self|this|args|config|settings|ctx|req|request|cfg|opts|options|params|env)\.\S*
     | (?:os\.)?(?:getenv|environ).* | \\[0n] | --?[a-z][\w-]*""",
     re.VERBOSE | re.DOTALL,
 )
-_CODE = re.compile(r"(?:new |await |\*|&)?[A-Za-z_][A-Za-z_.:>-]{2,}[(\[{].*|[A-Za-z_]\w*(?:\[\w*\]|\(\))", re.DOTALL)
+_CODE = re.compile(
+    r"(?:new |await |\*|&)?[A-Za-z_](?:[A-Za-z_.:>-]|(?<=[a-z])\d(?=[a-z])){2,}[(\[{].*|[A-Za-z_]\w*(?:\[\w*\]|\(\))",
+    re.DOTALL,
+)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:(?:\?\.|\.|->|::)[A-Za-z_]\w*)+")
 _ORDINARY = re.compile(
     r"""v?\d+(?:\.\d+)+[\w+-]* | \d+(?:[-–+/x]\d+)*[-+]?(?:[smhdkgx]|[kmg]i?b|ms|px|st|nd|rd|th|min|sec
@@ -94,51 +75,10 @@ _ORDINARY = re.compile(
 _MASK = re.compile(r"\*{3}|\.{3}|…|•{2}|x{5}|X{5}|(.)\1{7}")
 _LETTERS = re.compile(r"[^\W\d_]+(?:[-_.' ][^\W\d_]+)*|__\w+__")
 _APP_PASSWORD = re.compile(r"(?:[a-z]{4} ){3}[a-z]{4}")
+_ADJECTIVE = re.compile(r"(?:ed|en|ing|able|ible|ful|ly|ent|ant|ous|al|ive|ory|ary|ete|ict|less|ic|ish|st|er)$")
+_HEX = re.compile(r"(?=.*\d)(?=.*[a-fA-F])[\da-fA-F]{24,}")
+_CODES = re.compile(r"(?:[A-Za-z0-9]{2,10}[ -]?){1,6}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
-def words(name: str) -> list[str]:
-    """The words of a name in lower case, whether joined by lines, dots or capital letters."""
-    return [word.lower() for word in _WORD.findall(name)]
-
-
-@lru_cache(maxsize=4096)
-def kind_of_name(name: str) -> tuple[str, bool] | None:
-    """What a thing of this name holds, and whether the name alone says so.
-
-    Returns:
-        Kind and true for names such as `db_password`; kind and false for names such as `key`, whose value must look
-        random; None where the name says nothing, or says what is no secret (`max_tokens`, `public_key`).
-    """
-    parts = [word for word in words(name[-80:]) if not word.isdigit()]
-    while len(parts) > 1 and parts[-1] in _TAILS:
-        parts.pop()
-    if not parts or _HARMLESS & set(parts[:-1]):
-        return None
-    last, before = parts[-1], parts[-2] if len(parts) > 1 else ""
-    if last.endswith(_PASSWORD_ENDS) or last in _PASSWORDS:
-        return "password", last not in ("pass", "passe") or bool(before)
-    if last.endswith("pass") and last[:-4] in _PASS_OWNERS:
-        return "password", True
-    if last in ("mnemonic", "masterauth") or (last == "phrase" and before in ("seed", "recovery", "pass", "secret")):
-        return "secret", True
-    if last == "auth":
-        return ("password", True) if before in ("cli", "rediscli", "master") else ("token", False)
-    if last.endswith("token") or last in ("jwt", "bearer", "authorization", "authorisation", "pat"):
-        return "token", last != "pat"
-    if last.endswith("secret"):
-        return "secret", True
-    if last == "key":
-        return "key", before in _KEY_OWNERS
-    if last.endswith(_KEY_ENDS) and not last.endswith("monkey"):
-        return "key", True
-    if last.endswith(("sessid", "sessionid")):
-        return "cookie", True
-    if last in ("sid", "session", "aspxauth") or (last, before) == ("id", "session"):
-        return "cookie", False
-    if last in ("credential", "credentials", "creds", "sig", "signature", "cookie", "otp", "secrets"):
-        return "secret", False
-    return None
 
 
 def mixing(value: str) -> float:
@@ -159,6 +99,8 @@ def looks_random(value: str, least: int) -> bool:
     letters = sum(map(str.isalpha, value))
     if letters < 2 or digits < 1:
         return letters == len(value) >= 20 and mixing(value) > 0.45
+    if value.isalnum() and value.isupper() and len(value) >= 16:
+        return mixing(value) >= 0.12 and digits < 0.85 * len(value)
     return mixing(value) >= 0.3 and digits < 0.85 * len(value)
 
 
@@ -200,15 +142,21 @@ def is_secret(value: str, kind: str, strong: bool, form: str) -> bool:
     """
     if is_placeholder(value):
         return False
+    if kind == "code":
+        return _is_code(value, form)
     if " " in value and not _APP_PASSWORD.fullmatch(value):
         return form == "quoted" and strong and kind in ("password", "secret") and _is_phrase(value)
     if form != "quoted" and (_CODE.fullmatch(value) or (_DOTTED.fullmatch(value) and mixing(value) < 0.2)):
         return False
     open_kind = kind in ("password", "secret") and strong
     if value.isdigit():
-        return open_kind and form != "prose" and len(value) >= 4
+        return open_kind and len(value) >= (5 if form == "prose" else 4)
     if not strong:
-        return looks_random(value, 16) or (kind == "password" and form != "prose" and _is_mixed(value))
+        return (
+            looks_random(value, 16)
+            or _HEX.fullmatch(value) is not None
+            or (kind == "password" and form != "prose" and _is_mixed(value))
+        )
     if _LETTERS.fullmatch(value):
         return _is_secret_word(value, open_kind, form)
     if _ORDINARY.fullmatch(value) and not (looks_random(value, 16) and "://" not in value):
@@ -244,10 +192,32 @@ def _is_secret_word(value: str, open_kind: bool, form: str) -> bool:
     return len(value) >= 20 and value.isalpha() and value in (value.lower(), value.upper())
 
 
+def _is_code(value: str, form: str) -> bool:
+    """Digits, or groups of letters and digits, that someone types once."""
+    digits = sum(map(str.isdigit, value))
+    if not _CODES.fullmatch(value):
+        return False
+    return digits >= (4 if form == "prose" else 3) or (len(value) >= 8 and digits > 0 and mixing(value) > 0.3)
+
+
+def is_plain_password(word: str) -> bool:
+    """Whether a word of letters could be a password where a sentence tells one: no adjective, no participle."""
+    return word.lower() not in _STOP and not _ADJECTIVE.search(word.lower())
+
+
+def grammar_in(value: str) -> int:
+    """How many of a text's words are articles, prepositions, auxiliaries and the like."""
+    return sum(word in _GRAMMAR for word in words(value[:512]))
+
+
 def _is_phrase(value: str) -> bool:
-    """Several words without grammar, or words with digits among them."""
+    """Several words that give no hint to a reader: no instruction, little grammar, or digits among them."""
     parts = [part.lower() for part in value.split(" ")]
-    if any(_is_mixed(part) and (len(part) >= 6 or not _GRAMMAR & set(parts)) for part in parts):
+    grammar, common = len(_GRAMMAR & set(parts)), len(_STOP & set(parts))
+    if any(_is_mixed(part) and (len(part) >= 6 or not grammar) for part in parts):
         return len(parts) <= 4
-    common = len(_STOP & set(parts))
-    return len(parts) >= 3 and all(map(str.isalpha, parts)) and not _GRAMMAR & set(parts) and common < len(parts) - 2
+    if len(parts) < 3 or not all(map(str.isalnum, parts)):
+        return False
+    if grammar:
+        return common == grammar < len(parts) - 1 <= 5 and value[0].islower() and not _INSTRUCTING & set(parts)
+    return common < len(parts) - 2

@@ -78,8 +78,8 @@ def default_epochs(words: int) -> int:
 
 
 def default_dropout(words: int) -> float:
-    """0.3 up to 250 thousand words, which are read many times, falling with their logarithm to 0.1 for 400 thousand."""
-    return min(0.3, max(0.1, 0.1 + 0.2 * math.log(400_000 / max(1, words)) / math.log(400_000 / 250_000)))
+    """0.3 up to 250 thousand words, which are read many times, falling with their logarithm to 0.1 for 350 thousand."""
+    return min(0.3, max(0.1, 0.1 + 0.2 * math.log(350_000 / max(1, words)) / math.log(350_000 / 250_000)))
 
 
 def prepare(paths: Sequence[Path], brain: BrainConfig, training: TrainingConfig, start: Engram | None = None) -> Lesson:

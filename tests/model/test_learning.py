@@ -103,9 +103,9 @@ def test_passes_and_dropout_fall_with_the_length(words: int, more: int) -> None:
 def test_their_bounds_are_reached() -> None:
     assert (default_epochs(3_000_000), default_epochs(200_000)) == (3, 10)
     assert default_epochs(0) == default_epochs(1000) > 10
-    assert default_dropout(400_000) == pytest.approx(0.1) == default_dropout(10**9)
+    assert default_dropout(350_000) == pytest.approx(0.1) == default_dropout(10**9)
     assert default_dropout(250_000) == pytest.approx(0.3) == default_dropout(0)
-    assert default_dropout(round((250_000 * 400_000) ** 0.5)) == pytest.approx(0.2, abs=1e-4)
+    assert default_dropout(round((250_000 * 350_000) ** 0.5)) == pytest.approx(0.2, abs=1e-4)
 
 
 # ------------------------------------------------------------------------------------------- preparing
