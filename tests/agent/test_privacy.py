@@ -116,6 +116,26 @@ def test_nested_data_is_redacted_by_value_and_by_key() -> None:
     assert redact_all(redact_all(nested)) == redact_all(nested)
 
 
+def test_a_payment_card_goes_only_when_its_check_digit_holds() -> None:
+    assert redact("card 4111 1111 1111 1111") == "card [redacted:card]"
+    assert redact("card 4111 1111 1111 1112") == "card 4111 1111 1111 1112"
+    assert redact("order 4111111111111111") == "order 4111111111111111"
+
+
+def test_every_value_of_a_secret_manifest_goes_and_those_of_a_config_map_stay() -> None:
+    text = "kind: {}\ndata:\n  region: north\n  level: info\nother: same"
+    clean = "kind: Secret\ndata:\n  region: [redacted:secret]\n  level: [redacted:secret]\nother: same"
+    assert redact(text.format("Secret")) == clean
+    assert redact(text.format("ConfigMap")) == text.format("ConfigMap")
+
+
+def test_a_wallet_phrase_goes_and_a_sentence_about_one_stays() -> None:
+    phrase = "rival noble forest hazard copper mimic canoe lyrics brisk tattoo olive gadget"
+    assert redact(f"my seed phrase is {phrase}.") == "my seed phrase is [redacted:secret]."
+    said = "my seed phrase is in the safe that stands behind the door of the old house"
+    assert redact(said) == said
+
+
 @pytest.mark.parametrize(
     "unit",
     [
@@ -129,6 +149,12 @@ def test_nested_data_is_redacted_by_value_and_by_key() -> None:
         "Ab1",
         "a-",
         "mysql -p",
+        "seed ",
+        "abandon ",
+        "key {",
+        "connect('a',",
+        "kind: Secret\ndata:\n a: b\n",
+        "4111 1111 1111 1111 ",
     ],
 )
 def test_hostile_texts_take_no_longer_than_their_length(unit: str) -> None:
