@@ -93,7 +93,7 @@ _FIRST = {"key": 0, "sign": 1, "login": 1, "connect": 2}
 
 
 def calls(text: str) -> Iterator[Span]:
-    """Passwords and keys that a call takes behind a user's name or a payload: `login("ann", X)`, `jwt.sign(body, X)`."""
+    """Passwords and keys that a call takes behind a user's name or a payload: `login("ann", X)`."""
     if "(" not in text:
         return
     for call in _CALL.finditer(text):

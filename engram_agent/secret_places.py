@@ -26,8 +26,9 @@ _NAMED = re.compile(
     re.VERBOSE,
 )
 _FLAG = re.compile(
-    r"(?<![\w.\-])(?:--?|(?:ENV|ARG|setx|setenv|set[ ]-[a-zA-Z]{1,3}|\#define|config[ :]set|config[ ]--global|secret[ ]set)"
-    r"[ \t]{1,3})(?P<name>[A-Za-z/][\w.:/\-]*+)(?:[ \t]{1,4}|,[ \t]{0,2})(?=[^\s\-|;&=])"
+    r"(?<![\w.\-])(?:--?|(?:ENV|ARG|setx|setenv|set[ ]-[a-zA-Z]{1,3}|\#define"
+    r"|config[ :]set|config[ ]--global|secret[ ]set)[ \t]{1,3})"
+    r"(?P<name>[A-Za-z/][\w.:/\-]*+)(?:[ \t]{1,4}|,[ \t]{0,2})(?=[^\s\-|;&=])"
 )
 _TYPE = re.compile(
     r"&?(?:'\w{1,20} )?[A-Za-z_][\w.]{0,40}(?:\[[^\]\n]{0,40}\])?(?:[ \t]*\|[ \t]*None)?[ \t]*=[ \t]*(?=[\"'])"

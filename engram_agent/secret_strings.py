@@ -14,7 +14,8 @@ from engram_agent.secret_values import is_uuid, looks_random, mixing, says_words
 _ADDRESS = re.compile(r"(?<![A-Za-z\d+.])[A-Za-z][A-Za-z\d+.\-]{1,30}+://[^\s\"'<>\0]*+|base64,[A-Za-z\d+/=\s]*+")
 _PUBLIC = re.compile(
     r"-----BEGIN (?!.{0,30}PRIVATE)[A-Z0-9 ]{3,40}-----[A-Za-z\d+/=\s\\:,.\-]{0,20000}?-----END"
-    r"|(?:ssh-\w+|ecdsa-[\w\-]+) [A-Za-z\d+/=]+|\b(?:age1|bc1|0x)[a-z\d]{38,62}\b|\b(?:sha(?:1|256|384|512)-|h1:)[A-Za-z\d+/]{27,90}={0,2}"
+    r"|(?:ssh-\w+|ecdsa-[\w\-]+) [A-Za-z\d+/=]+|\b(?:age1|bc1|0x)[a-z\d]{38,62}\b"
+    r"|\b(?:sha(?:1|256|384|512)-|h1:)[A-Za-z\d+/]{27,90}={0,2}"
 )
 _LONE = re.compile(r"(?<![A-Za-z\d+/_.\-\\~%])[A-Za-z\d+/_\-]{16,}+={0,2}+(?![\w.%@(]?[\w(])")
 _NEAR = re.compile(
