@@ -50,8 +50,11 @@ class Database:
             raise
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, light: bool = False) -> Iterator[None]:
         """Everything inside is written, or nothing; other writers wait. Inside another transaction it joins that.
+
+        Args:
+            light: Do not wait for the disk: for logs, whose last entries may be lost when the power goes.
 
         Raises:
             AgentError: DatabaseUnavailable if the file cannot be written.
@@ -60,6 +63,7 @@ class Database:
             yield
             return
         try:
+            self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if light else 'FULL'}")
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield

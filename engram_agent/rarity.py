@@ -13,7 +13,7 @@ from engram_agent.store import Store
 
 BACKGROUND = 1_000
 """Records of other matters that are imagined beside those there are, so that in a small memory, too, a known word tells much."""
-POSTINGS = 6_000
+POSTINGS = 3_000
 """Places of words that one search looks at; in a large memory, the commonest words are left out until it fits."""
 FORMS = 3
 """Stems that stand for a word that no record has."""
@@ -36,10 +36,11 @@ class Rarity:
         self.store = store
         self._counts: dict[str, int] = {}
         self._counted_at = 0
+        self.refresh()
 
     def idf(self, word: str) -> float:
         """What a word tells: the log of how rare it is (Robertson & Zaragoza 2009, equation 3.3)."""
-        total, n = self.total() + BACKGROUND, self.frequency(word)
+        total, n = self.total + BACKGROUND, self.frequency(word)
         return math.log(1.0 + (total - n + 0.5) / (n + 0.5))
 
     def forms(self, word: str) -> list[str]:
@@ -63,17 +64,16 @@ class Rarity:
             found.append(word)
         return found
 
-    def total(self) -> int:
-        """Records there are, more or less: the highest row, which costs nothing to find."""
-        return int(self.store.database.rows("SELECT coalesce(max(row), 0) AS n FROM records")[0]["n"])
+    def refresh(self) -> None:
+        """Look how large the memory is by now: the highest row, which costs nothing to find. Each search does so once."""
+        self.total = int(self.store.database.rows("SELECT coalesce(max(row), 0) AS n FROM records")[0]["n"])
+        if self.total > GROWN * self._counted_at + 20 or self.total < self._counted_at:
+            self._counts, self._counted_at = {}, self.total
 
     def frequency(self, word: str) -> int:
         """In how many records a word stands, in any of its forms; of common words, at least a tenth of the records."""
-        total = self.total()
-        if total > GROWN * self._counted_at + 20 or total < self._counted_at:
-            self._counts, self._counted_at = {}, total
         if word not in self._counts:
-            found = self.store.words.frequency(word, max(1_000, total // 10))
+            found = self.store.words.frequency(word, max(1_000, self.total // 10))
             if not found:
                 return 0  # looked up again: a word that is new must not stay unknown
             self._counts[word] = found

@@ -28,7 +28,7 @@ LINKS = 2
 LINK_WORDS = 16
 COMMON = 0.05
 """A word that stands in more than this share of the records, or in more than `MOST_LINKED`, links nothing."""
-MOST_LINKED = 300
+MOST_LINKED = 150
 NEAR = 0.15
 """Least cosine of a candidate by vectors."""
 FLOORS = {"loose": 0.3, "strict": 0.6}
@@ -131,6 +131,7 @@ class Searcher:
         """The candidates of both lists that an agent may see and that meet a condition."""
         seen, seen_values = self.store.seen_by(agent_id)
         count = max(LEAST_POOL, POOL * limit)
+        self.rarity.refresh()
         asked = f"{seen} AND ({where})", [*seen_values, *values], count
         weights = {word: self.rarity.idf(word) for word in terms(query)}
         forms = {word: self.rarity.forms(word) for word in weights}
@@ -181,12 +182,12 @@ class Searcher:
     def best(self, pool: Pool, strategy: str, limit: int) -> list[tuple[str, float]]:
         """The first of `order`, the first of each list among them where there is room for three."""
         ordered = self.order(pool, strategy)
-        found = ordered[:limit]
-        if strategy == "hybrid" and limit >= 3:
-            firsts = {pool.lists[name][0][1] for name in ("lexical", "vector") if pool.lists[name]}
-            missing = [pair for pair in ordered[limit:] if pair[0] in firsts]
-            found = [*found[: limit - len(missing)], *missing]
-        return found
+        if strategy != "hybrid" or limit < 3:
+            return ordered[:limit]
+        firsts = {pool.lists[name][0][1] for name in ("lexical", "vector") if pool.lists[name]}
+        kept = [pair for pair in ordered if pair[0] in firsts]
+        others = [pair for pair in ordered if pair[0] not in firsts]
+        return sorted([*kept, *others[: limit - len(kept)]], key=lambda pair: -pair[1])
 
     def hits(self, query: str, pool: Pool, strategy: str, limit: int, agent_id: str, floor: float) -> list[Hit]:
         """The best candidates; none if the relevance of none of them reaches the floor."""
@@ -230,7 +231,7 @@ class Searcher:
         value = {
             word: self.rarity.idf(word)
             for word in set().union(*words)
-            if 2 <= self.rarity.frequency(word) <= max(2.0, min(MOST_LINKED, COMMON * self.rarity.total()))
+            if 2 <= self.rarity.frequency(word) <= max(2.0, min(MOST_LINKED, COMMON * self.rarity.total))
         }
         ranked = sorted(value, key=lambda word: (-value[word] * sum(word in each for each in words), word))
         return ranked[:LINK_WORDS]

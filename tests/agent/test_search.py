@@ -238,6 +238,7 @@ def test_what_a_word_tells_is_the_formula_and_follows_the_store(memory: Memory) 
     assert rarity.frequency("pump") == 0
     for number in range(3):
         memory.store(f"pump number {number}", "" if number else "valve")
+    rarity.refresh()
     assert (rarity.frequency("pump"), rarity.frequency("pumps"), rarity.frequency("valve")) == (3, 3, 1)
     total = 3 + BACKGROUND
     assert rarity.idf("valve") == pytest.approx(np.log(1 + (total - 1 + 0.5) / 1.5))
