@@ -85,11 +85,12 @@ class Router:
         """
         allowed = dict(DECISIONS) | {STRATEGY: _allowed(strategy, floor)}
         state = kind(query)
-        values, searches = self.values(state), self._searches(state)
+        values, searches, tries = self.values(state), self._searches(state), self.explore and self._judged()
         actions, propensities, policy = {}, {}, {}
         for decision, known in values.items():
-            chances = self._chances(decision, {name: known[name] for name in allowed[decision]}, searches[decision])
-            action = self.chance.choices(list(chances), list(chances.values()))[0] if self.explore else _first(chances)
+            share = epsilon(decision, searches[decision]) if tries else 0.0
+            chances = self._chances(decision, {name: known[name] for name in allowed[decision]}, share)
+            action = self.chance.choices(list(chances), list(chances.values()))[0] if tries else _first(chances)
             actions[decision], propensities[decision] = action, chances[action]
             if decision == STRATEGY:
                 policy = {name: chance for name, chance in chances.items() if chance > 0.0}
@@ -119,7 +120,9 @@ class Router:
         return found
 
     def count(self, state: str, demanded: bool) -> None:
-        """Note that a search of this kind was routed; what the caller demanded explored nothing."""
+        """Note that a search of this kind was routed; what the caller demanded, or nobody judges, explored nothing."""
+        if not self._judged():
+            return
         explored = [decision for decision in DECISIONS if not (demanded and decision == STRATEGY)]
         self.database.execute(
             f"INSERT INTO explorations VALUES {', '.join(['(?, ?, 1)'] * len(explored))}"
@@ -181,11 +184,15 @@ class Router:
         rows = self.database.rows("SELECT decision, searches FROM explorations WHERE state = ?", [state])
         return dict.fromkeys(DECISIONS, 0) | {row["decision"]: row["searches"] for row in rows}
 
-    def _chances(self, decision: str, values: Mapping[str, float], searches: int) -> dict[str, float]:
+    def _judged(self) -> bool:
+        """Whether anybody judges: where nobody does, there is nothing to be learned from trying."""
+        return bool(self.database.rows("SELECT 1 FROM q_values LIMIT 1"))
+
+    def _chances(self, decision: str, values: Mapping[str, float], share: float) -> dict[str, float]:
         """Probability of each action, epsilon-greedy; the default is left for what beats it by MARGIN."""
         default = self.defaults[decision]
         best = max(values, key=lambda name: values[name] + MARGIN * (name == default))
-        spread = epsilon(decision, searches) / len(values) if self.explore else 0.0
+        spread = share / len(values)
         return {name: spread + (1.0 - spread * len(values)) * (name == best) for name in values}
 
 

@@ -36,7 +36,22 @@ LOOSE = {name: f"{name}/loose" for name in STRATEGIES}
 
 
 def router(explore: bool = True, seed: int = 7, **changes: str) -> Router:
-    return Router(Database(Path(":memory:")), explore, random.Random(seed), DEFAULTS | changes)
+    """A router where somebody judges: only then does it try what is not thought best."""
+    database = Database(Path(":memory:"))
+    database.execute("INSERT INTO q_values VALUES ('llm', 'review', 'cheap', 0.5, 0, 1.0)")
+    return Router(database, explore, random.Random(seed), DEFAULTS | changes)
+
+
+def test_where_nobody_judges_nothing_is_tried() -> None:
+    alone = Router(Database(Path(":memory:")), True, random.Random(7))
+    for _ in range(200):
+        assert alone.choose("where is the key").actions == DEFAULTS
+        alone.count("routine", False)
+    alone.database.execute("INSERT INTO q_values VALUES ('llm', 'review', 'cheap', 0.5, 0, 1.0)")
+    tried = [alone.choose("where is the key").actions[STRATEGY] for _ in range(200)]
+    assert 5 < sum(action != DEFAULTS[STRATEGY] for action in tried) < 80, (
+        "and at full strength with the first judgement"
+    )
 
 
 def routed(taken: str, policy: dict[str, float], state: str = "routine") -> Routing:
