@@ -210,6 +210,26 @@ def test_words_of_one_stem_are_nearer_than_others() -> None:
     assert weighted @ made.embed(["piano"])[0] > 0.98, "a query's words weigh what they tell"
 
 
+def test_a_brain_gives_vectors_of_its_words(tiny_brain_dir: Path, tmp_path: Path) -> None:
+    from engram_model import Engram
+
+    made = embedder("brain", tiny_brain_dir)
+    one, turned, other, none = made.embed(["the red hen", "hen red the", "where do you live?", ""])
+    assert np.linalg.norm(one) == pytest.approx(1.0, abs=1e-5) and not none.any()
+    assert one @ turned == pytest.approx(1.0, abs=1e-5) and one @ other < 0.99
+    brain = Engram.load(tiny_brain_dir)
+    assert one.shape == (brain.vocabulary.dim,)
+    counts = np.asarray(brain.vocabulary.counts, dtype=float)
+    ids = brain.vocabulary.encode(["the", "red", "hen"]).numpy()
+    share = counts[ids] / counts.sum()
+    summed = (1e-3 / (1e-3 + share)) @ np.asarray(brain.vocabulary.vectors)[ids]
+    assert np.allclose(one, summed / np.linalg.norm(summed), atol=1e-5)
+    brain.close()
+    with Memory(tmp_path / "m.db", made) as memory:
+        known = memory.store("the red hen", "", "lays an egg")
+        assert [name for _, name, _ in memory.records.vectors.search("the red hen", "1", [], 3)] == [known]
+
+
 def test_an_unknown_embedder_is_one_line() -> None:
     with pytest.raises(AgentError) as error:
         embedder("no such function")
