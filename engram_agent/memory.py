@@ -273,7 +273,7 @@ class Memory:
 
     def retention(self, days: Mapping[str, float], *, agent_id: str = ANYONE, apply: bool = False) -> list[Record]:
         """Records that are older than their type is kept, deleted only if asked for: `retention.retain`."""
-        return retention.retain(self.records, days, agent_id=agent_id, apply=apply)
+        return retention.retain(self.miner, days, agent_id=agent_id, apply=apply)
 
     def consolidate_preview(self, *, agent_id: str = ANYONE, **limits: float) -> consolidation.Plan:
         """Plan what to tidy: `consolidation.preview`, with stale_days and min_score."""

@@ -79,16 +79,15 @@ class Miner:
 
     def forget(self, record_id: str, *, agent_id: str) -> None:
         """Delete a record, and the patterns that nothing else is left of; those that others carry are counted anew."""
-        told = "SELECT context_key, action_key, signature FROM outcomes WHERE record_id = ? AND agent_id = ?"
+        told = "SELECT 1 FROM outcomes WHERE record_id = ? AND agent_id = ? LIMIT 1"
         with self.store.database.transaction():
             trials = self.store.database.rows(told, [record_id, agent_id])
             self.store.remove(record_id, agent_id=agent_id)
             if trials:
-                self._drop_empty(agent_id)
-                self.mine(agent_id)
+                self.tidy(agent_id)
 
-    def _drop_empty(self, agent_id: str) -> None:
-        """Delete the patterns of an agent that have no trial left."""
+    def tidy(self, agent_id: str) -> None:
+        """Delete the patterns of an agent that have no trial left, and count the others anew."""
         left = counts(self.store, agent_id, "outcomes.agent_id = ?", [agent_id])
         keys = {f"{count.context_key}\n{count.action_key}" for count in left}
         carried = {_id(agent_id, kind, key) for kind in ("decision", "success") for key in keys}
@@ -101,6 +100,7 @@ class Miner:
                 and not signatures & set(pattern.fields.get("signatures", ()))
             ):
                 self.store.remove(pattern.id, agent_id=agent_id)
+        self.mine(agent_id)
 
     def _decisions(self, agent_id: str, count: Count, known: Sequence[Count]) -> list[str]:
         """The decision pattern of an action in a situation, and the success pattern if it works there."""

@@ -5,12 +5,12 @@ It must not know why a record is old, nor what else its agent remembers.
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
 
 from engram_agent.errors import AgentError
+from engram_agent.mining import Miner
 from engram_agent.records import TYPES, Record
 from engram_agent.store import Store
 
@@ -18,15 +18,15 @@ DAY = 86_400.0
 
 
 def retain(
-    store: Store, days: Mapping[str, float], *, agent_id: str, apply: bool = False, now: float | None = None
+    miner: Miner, days: Mapping[str, float], *, agent_id: str, apply: bool = False, now: float | None = None
 ) -> list[Record]:
     """The records of an agent's own that are older than their type is kept, oldest first; deleted only if asked for.
 
     A record is as old as its last writing (`updated_at`). With it go its utility, its judgements and the single
-    experiences it was drawn from; each deletion is in the log.
+    experiences it was drawn from, and the patterns that no experience is left of; each deletion is in the log.
 
     Args:
-        store: The records.
+        miner: The records and the patterns in them.
         days: How long each type is kept; types that are not named are kept for ever.
         agent_id: Whose records.
         apply: Delete them; else nothing is written.
@@ -41,15 +41,15 @@ def retain(
             raise AgentError("InvalidValue", f"memory_type must be one of {', '.join(TYPES)}, got {name!r}")
         if not (math.isfinite(count) and count > 0.0):
             raise AgentError("InvalidValue", f"days of {name!r} must be more than 0, got {count!r}")
+    store = miner.store
     if not apply:
         return _old(store, days, agent_id, now)
     with store.database.transaction():
         old = _old(store, days, agent_id, now)
         for record in old:
             store.remove(record.id, agent_id=agent_id)
-        gone = json.dumps([record.id for record in old])
-        for table in ("outcomes", "judgements", "applied"):
-            store.database.execute(f"DELETE FROM {table} WHERE record_id IN (SELECT value FROM json_each(?))", [gone])
+        if old:
+            miner.tidy(agent_id)
     return old
 
 

@@ -39,7 +39,7 @@ def everything(memory: Memory) -> set[str]:
 
 def test_a_dry_run_shows_what_goes_and_writes_nothing(memory: Memory) -> None:
     before = everything(memory), memory.audit_verify()
-    found = retain(memory.records, {"context": 30.0}, agent_id="alice", now=NOW)
+    found = retain(memory.miner, {"context": 30.0}, agent_id="alice", now=NOW)
     assert [record.id for record in found] == ["alice-context-97", "alice-context-31"]
     assert (everything(memory), memory.audit_verify()) == before
 
@@ -58,15 +58,15 @@ def test_what_goes_is_what_was_shown_with_every_trace(memory: Memory) -> None:
             outcomes.Outcome(record_id=name, agent_id="alice", outcome=1.0, happened_at=0.0, **trial),  # type: ignore[arg-type]
         )
     before = everything(memory)
-    shown = retain(memory.records, {"context": 30.0, "bugfix": 90}, agent_id="alice", now=NOW)
-    gone = retain(memory.records, {"context": 30.0, "bugfix": 90}, agent_id="alice", apply=True, now=NOW)
+    shown = retain(memory.miner, {"context": 30.0, "bugfix": 90}, agent_id="alice", now=NOW)
+    gone = retain(memory.miner, {"context": 30.0, "bugfix": 90}, agent_id="alice", apply=True, now=NOW)
     assert gone == shown and {record.id for record in gone} == before - everything(memory)
     assert {record.id for record in gone} == {"alice-context-97", "alice-context-31", "alice-bugfix-97"}
     for table in ("utilities", "judgements", "outcomes"):
         assert [row["record_id"] for row in database.rows(f"SELECT record_id FROM {table}")] == ["alice-context-1"]
     deleted = [row["subject"] for row in database.rows("SELECT subject FROM audit WHERE event = 'delete'")]
     assert deleted == [record.id for record in gone] and memory.audit_verify().sound
-    assert retain(memory.records, {"context": 30.0}, agent_id="alice", apply=True, now=NOW) == []
+    assert retain(memory.miner, {"context": 30.0}, agent_id="alice", apply=True, now=NOW) == []
 
 
 def test_the_clock_is_the_default(memory: Memory) -> None:
