@@ -109,7 +109,7 @@ class Store:
         condition, seen = self.seen_by(agent_id, superseded)
         found = self.database.rows(
             f"SELECT records.* FROM records WHERE {condition} AND ({where}) ORDER BY created_at DESC, row DESC LIMIT ?",
-            [*seen, *values, limit],
+            [*seen, *values, min(limit, 2**62)],
         )
         return [from_row(row) for row in found]
 
