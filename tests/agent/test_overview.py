@@ -32,5 +32,9 @@ def test_the_numbers_are_those_of_what_was_done(tmp_path: Path) -> None:
         for name, counts in {"searches": (1, 1, 0), "judgements": (1, 1, 0), "outcomes": (1, 0, 0)}.items():
             assert tuple(each[agent][name] for agent in each) == counts and whole[name] == sum(counts)
         assert whole["audit"] == {"entries": memory.audit_verify().entries, "last": memory.audit_verify().last}
-        assert whole["path"] == str(tmp_path / "m.db") and whole["bytes"] > 4096 and whole["embedder"] == HashingEmbedder.name
+        assert (
+            whole["path"] == str(tmp_path / "m.db")
+            and whole["bytes"] > 4096
+            and whole["embedder"] == HashingEmbedder.name
+        )
         assert "unmistakable" not in repr(whole) + repr(each)
