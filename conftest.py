@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from jaxtyping import install_import_hook
 
 HOME = Path(__file__).parent
@@ -19,8 +18,6 @@ CHECKED = [path.stem for path in (HOME / "engram_model").glob("*.py") if path.st
 
 install_import_hook([f"engram_model.{name}" for name in CHECKED], "beartype.beartype")
 os.environ["OMP_NUM_THREADS"] = "1"  # of the scripts that tests start
-settings.register_profile("engram", deadline=None)  # the clock of a busy machine says nothing of an example
-settings.load_profile("engram")
 
 collect_ignore = ["test_brain.py"]
 
