@@ -276,12 +276,12 @@ def test_routing_and_logging_take_next_to_no_time(memory: Memory) -> None:
         for _ in range(101):
             asked = memory.searcher.pool("cellar key", 10, "default", "1", [])
             hits = memory.searcher.hits("cellar key", asked, "hybrid", 10, "default", 0.1)
-            started = time.process_time()
+            started = time.perf_counter()
             routing = memory.router.choose("cellar key")
             orders = {
                 name: [found for found, _ in memory.searcher.best(asked, name, 10)]
                 for name in ("lexical", "vector", "hybrid")
             }
             memory.searches.keep("cellar key", routing, hits, orders, 10, "default")
-            spent.append(time.process_time() - started)
+            spent.append(time.perf_counter() - started)
     assert statistics.median(spent) < 0.003

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engram_agent.memory import Memory
@@ -89,7 +89,6 @@ def full(empty: Memory) -> Memory:
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",))), st.text(st.characters(exclude_categories=("Cs",))))
-@settings(deadline=None)
 def test_a_text_is_never_more_than_a_text(text: str, value: str) -> None:
     found = Reader(element("p", text, element("b", text), title=value))
     assert found.tags == ["p", "b"] and [name for name, _ in found.attributes] == ["title"]

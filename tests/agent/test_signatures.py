@@ -158,7 +158,6 @@ def test_later_messages_join_groups_but_never_part_them(early: list[str], late: 
 
 
 @given(st.permutations(["the printer is out of paper", "no route to the moon", "lamp 4 went dark in room 7"]))
-@settings(deadline=None)
 def test_unrelated_later_messages_change_nothing(later: list[str]) -> None:
     early = [f"cannot find user {name} in the list" for name in ("ann", "bob", "cleo", "dan", "eve")] + ["all is well"]
     assert group(early + later)[: len(early)] == group(early) == [0] * 5 + [1]
