@@ -180,7 +180,8 @@ def _is_mixed(value: str) -> bool:
 
 def _is_secret_word(value: str, open_kind: bool, form: str) -> bool:
     """Letters only: secret behind a password's sign unless it is a word that stands there in ordinary text."""
-    if len(value) >= 12 and mixing(value) > (0.45 if len(value) < 20 else 0.25 if form == "quoted" else 0.35):
+    stands_alone = form == "quoted" or (form == "given" and value.isalpha())
+    if len(value) >= 12 and mixing(value) > (0.45 if len(value) < 20 else 0.25 if stands_alone else 0.35):
         return True
     parts = words(value[:200])
     if _APP_PASSWORD.fullmatch(value):

@@ -58,7 +58,9 @@ def headers(text: str) -> Iterator[Span]:
     """Credentials of web requests: bearer tokens, basic logins, session cookies."""
     for match in _BEARER.finditer(text):
         value = match.group(1)
-        if not is_placeholder(value) and (any(map(str.isdigit, value)) or mixing(value) > 0.45):
+        if not is_placeholder(value) and (
+            any(map(str.isdigit, value)) or mixing(value) > (0.45 if len(value) < 20 else 0.25)
+        ):
             yield match.start(1), match.end(1), "token"
     for match in _BASIC.finditer(text):
         if says_words(match.group(1)) and not is_masked(match.group(1)):

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from engram_agent import audit
 from engram_agent.access import visible
@@ -46,16 +45,6 @@ class Store:
         self.words = WordIndex(self.database)
         self.vectors = VectorIndex(self.database, embedder or HashingEmbedder())
         self.same = same
-
-    def __enter__(self) -> Self:
-        """Use it in a `with` block."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Let go of the file."""
-        self.close()
 
     def add(self, record: Record) -> str:
         """Keep a new record and return its id; what is nearly the same as a known one is counted there.

@@ -7,7 +7,7 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.agent_secrets import grown, is_gone, negatives, positives
@@ -199,7 +199,6 @@ FORMS = st.sampled_from(
 @settings(deadline=None, max_examples=150)
 def test_a_planted_secret_goes_whatever_surrounds_it(before: str, form: str, seed: int, after: str) -> None:
     secret = grown("<an24>", seed)
-    assume(any(map(str.isdigit, secret)))  # one in seventy is of letters alone, and may pass for a name
     assert secret not in redact(f"{before}\n{form.replace('{}', secret)}\n{after}")
 
 

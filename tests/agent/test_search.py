@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_fusion_is_the_sum_of_reciprocal_ranks(
     full = sum(weight for _, weight in shares) / 14.0
     for name in expected:
         expected[name] *= (1 + SHIFT * (2 * utilities.get(name, 0.5) - 1)) / full
-    with Store(":memory:") as store:
+    with closing(Store(":memory:")) as store:
         found = Searcher(store, weights).order(pool, "hybrid")
     assert dict(found) == pytest.approx(expected)
     scores = [score for _, score in found]
@@ -65,7 +66,7 @@ def test_the_first_of_each_list_is_served(
     lexical: list[str], linked: list[str], vector: list[str], unknown: float, limit: int
 ) -> None:
     pool = Pool({"lexical": listed(lexical), "linked": listed(linked), "vector": listed(vector)}, {}, unknown)
-    with Store(":memory:") as store:
+    with closing(Store(":memory:")) as store:
         found = [name for name, _ in Searcher(store).best(pool, "hybrid", limit)]
     assert {lexical[0], vector[0]} <= set(found) and len(found) == len(set(found)) <= limit
 
@@ -73,7 +74,7 @@ def test_the_first_of_each_list_is_served(
 def test_utility_moves_a_memory_a_little_and_no_further() -> None:
     names = [f"w{place}" for place in range(40)]
     ranked = [(place, name, 1.0) for place, name in enumerate(names)]
-    with Store(":memory:") as store:
+    with closing(Store(":memory:")) as store:
         searcher = Searcher(store)
 
         def place(utilities: dict[str, float], name: str) -> int:
