@@ -73,6 +73,17 @@ def perplexity(
     return math.exp(loss), float(reading.loops.double().mean())
 
 
+def loops_by_surprise(mind: Mind, texts: Sequence[WordIds]) -> dict[str, float]:
+    """Mean loops of the tenth of words that were the least and the most surprising after all loops."""
+    most = mind.brain.config.max_ponder
+    order = target_log_probs(mind, read(mind, texts, loops=most)).argsort(descending=True)
+    taken, tenth = read(mind, texts).loops.double()[order], len(order) // 10
+    return {
+        "least surprising tenth": float(taken[:tenth].mean()),
+        "most surprising tenth": float(taken[-tenth:].mean()),
+    }
+
+
 def record(name: str, figures: dict[str, Any]) -> Path:
     """Write a result with the command, commit and machine it came from; returns the file."""
     RESULTS.mkdir(parents=True, exist_ok=True)

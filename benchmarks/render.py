@@ -47,16 +47,20 @@ def perplexity_table(figures: dict[str, dict[str, float]], baseline: str) -> lis
 def tinystories(result: dict[str, Any]) -> list[str]:
     """TinyStories, train -> test."""
     facts = (
-        f"{result['words_learned']:,} words learned in {result['epochs']} passes ({result['minutes']:.0f} minutes), "
+        f"{result['words_learned']:,} words learned in {result['epochs']} passes "
+        f"({result['minutes']:.0f} minutes on {result['threads']} threads), "
         f"{result['test_words']:,} test words, vocabulary {result['vocabulary']:,}, {result['parameters']:,} brain "
-        f"parameters, mean loops {result['mean_loops']:.2f}; seeds: {result['seeds']}."
+        f"parameters; seeds: {result['seeds']}."
     )
+    loops = ", ".join(f"{name} {found['mean']:.2f}" for name, found in result["loops"].items())
     return [
         "## TinyStories, test perplexity",
         "",
         facts,
         "",
         *perplexity_table(result["test_perplexity"], "Kneser-Ney 5-gram"),
+        "",
+        f"Mean loops: {loops}.",
         "",
         source(result),
         "",

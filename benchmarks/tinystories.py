@@ -12,9 +12,10 @@ import time
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks import gpt2
-from benchmarks.common import data_file, perplexity, record, spread
+from benchmarks.common import data_file, loops_by_surprise, perplexity, record, spread
 from engram_model.config import TrainingConfig, sized
 from engram_model.corpus import Corpus
 from engram_model.learning import Learning, prepare
@@ -26,6 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     train_file = data_file(arguments.data, "tinystories", "train.txt")
     test_file = data_file(arguments.data, "tinystories", "test.txt")
     rows: dict[str, list[float]] = {}
+    loops: dict[str, list[float]] = {}
     about: dict[str, Any] = {}
 
     def note(seed: int, found: dict[str, float]) -> None:
@@ -33,14 +35,17 @@ def run(arguments: argparse.Namespace) -> None:
             rows.setdefault(name, []).append(value)
             print(f"seed {seed}: {name:45s} {value:8.2f}", file=sys.stderr, flush=True)
         table = {name: spread(values) for name, values in rows.items()}
-        record("tinystories", {"seeds": seed + 1, "test_perplexity": table, **about})
+        taken = {name: spread(values) for name, values in loops.items()}
+        record("tinystories", {"seeds": seed + 1, "test_perplexity": table, "loops": taken, **about})
 
     for seed in range(arguments.seeds):
         training = TrainingConfig(seed=seed, epochs=arguments.epochs, minutes=None)
         shape = sized("small")
         lesson = prepare([train_file], shape, training)
         test = [lesson.vocabulary.encode(text).tolist() for text in texts(read_text(test_file))]
-        found, told = _brain_rows(Learning(lesson, shape, training), test, seed)
+        found, pondered, told = _brain_rows(Learning(lesson, shape, training), test, seed)
+        for name, value in pondered.items():
+            loops.setdefault(name, []).append(value)
         about = told | about
         note(seed, found | {"Kneser-Ney 5-gram": lesson.phrases.perplexity([np.array(text) for text in test])})
         if not arguments.skip_gpt2:
@@ -51,7 +56,10 @@ def run(arguments: argparse.Namespace) -> None:
             note(seed, {"plain GPT-2 stack": math.exp(gpt2.evaluate(base.model, Corpus(test)))})
 
 
-def _brain_rows(learning: Learning, test: list[list[int]], seed: int) -> tuple[dict[str, float], dict[str, Any]]:
+def _brain_rows(
+    learning: Learning, test: list[list[int]], seed: int
+) -> tuple[dict[str, float], dict[str, float], dict[str, Any]]:
+    """Perplexities, loops taken, and what else is to be known of the training."""
     began = time.perf_counter()
     learning.run(on_epoch=lambda report: print(f"seed {seed}: {report}", file=sys.stderr, flush=True))
     mind = learning.finish().mind
@@ -67,14 +75,14 @@ def _brain_rows(learning: Learning, test: list[list[int]], seed: int) -> tuple[d
     about = {
         "epochs": progress.epoch,
         "minutes": minutes,
-        "mean_loops": mean_loops,
+        "threads": torch.get_num_threads(),
         "parameters": sum(p.numel() for p in mind.brain.parameters()),
         "vocabulary": len(mind.vocabulary),
         "words_per_second": progress.words / progress.seconds,
         "words_learned": learning.lesson.words(),
         "test_words": sum(map(len, test)),
     }
-    return found, about
+    return found, {"all words": mean_loops} | loops_by_surprise(mind, test), about
 
 
 def _tune(corpus: Corpus, held_out: Corpus, words: int, training: TrainingConfig) -> float:

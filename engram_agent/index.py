@@ -80,7 +80,7 @@ class WordIndex:
             )
 
     def search(
-        self, asked: Sequence[str], where: str, values: Sequence[Any], count: int
+        self, asked: Sequence[str], where: str, values: Sequence[Any], count: int, *, own: bool = False
     ) -> list[tuple[int, str, float]]:
         """Records that have one of these words, best first: row, id and score (higher is closer).
 
@@ -89,6 +89,7 @@ class WordIndex:
             where: A condition on `records`, applied before the cut.
             values: What stands for its question marks.
             count: How many at most.
+            own: Only a record's own words count, not those of its neighbours.
         """
         if not asked:
             return []
@@ -97,7 +98,7 @@ class WordIndex:
             f"SELECT records.row, records.id, -bm25(words, {weights}) AS score FROM words "
             f"JOIN records ON records.row = words.rowid WHERE words MATCH ? AND ({where}) "
             "ORDER BY score DESC, records.row DESC LIMIT ?",
-            [_any_of(asked), *values, count],
+            [_any_of(asked, own), *values, count],
         )
         return [(row["row"], row["id"], row["score"]) for row in found]
 
@@ -115,11 +116,11 @@ class WordIndex:
             row["rowid"]: list(dict.fromkeys(word.casefold() for word in MARK.findall(row["marked"]))) for row in found
         }
 
-    def having(self, word: str, rows: Sequence[int]) -> list[int]:
-        """Those of these rows that have a word, in any of its forms."""
+    def having(self, word: str, rows: Sequence[int], *, own: bool = False) -> list[int]:
+        """Those of these rows that have a word, in any of its forms; where `own`, in their own texts."""
         marks = ", ".join("?" * len(rows))
         asked = f"SELECT rowid FROM words WHERE words MATCH ? AND rowid IN ({marks})"
-        return [row["rowid"] for row in self.database.rows(asked, [_any_of([word]), *rows])]
+        return [row["rowid"] for row in self.database.rows(asked, [_any_of([word], own), *rows])]
 
     def frequency(self, word: str, most: int) -> int:
         """In how many records a word stands, in any of its forms; counted up to `most`."""
@@ -150,8 +151,9 @@ class WordIndex:
             self.database.execute(f"UPDATE words SET {field} = ? WHERE rowid = ?", [said, turn["row"]])
 
 
-def _any_of(words: Sequence[str]) -> str:
-    return " OR ".join(f'"{word}"' for word in words)
+def _any_of(words: Sequence[str], own: bool = False) -> str:
+    any_of = " OR ".join(f'"{word}"' for word in words)
+    return f"{{{' '.join(list(WEIGHTS)[:OWN])}}}: ({any_of})" if own else any_of
 
 
 def _said(turn: Any) -> str:

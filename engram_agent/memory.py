@@ -33,11 +33,11 @@ from engram_agent.patterns import Applied, Pattern
 from engram_agent.prediction import Prediction, Predictor
 from engram_agent.records import Record
 from engram_agent.router import Found, Router
-from engram_agent.search import FLOORS, STRATEGIES, Searcher, Weights, condition, within
+from engram_agent.search import FLOORS, STRATEGIES, Searcher, Weights, condition
 from engram_agent.searches import Searches
 from engram_agent.store import SAME, Store
 from engram_agent.suggest import Suggestion, suggest
-from engram_agent.summaries import summarise
+from engram_agent.summaries import summarise, within
 
 ANYONE = "default"
 MOST = 10_000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from engram_agent.index import STOP_WORDS, terms
@@ -35,8 +35,6 @@ FLOORS = {"loose": 0.3, "strict": 0.6}
 """Least relevance: of the best hit, else nothing is found; where it is strict, of every hit."""
 RELEVANCE = (-3.0, 5.7, 9.0)
 """Logistic weights: one, coverage, closeness; fitted to tell evidence from what is found where there is none."""
-CHARACTERS = 4
-"""Characters of a token, roughly, in English."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +135,12 @@ class Searcher:
         forms = {word: self.rarity.forms(word) for word in weights}
         unknown = sum(weight for word, weight in weights.items() if not forms[word])
         words = list(dict.fromkeys(form for each in forms.values() for form in each))
-        lexical = self.store.words.search(self.rarity.affordable(words), *asked)
+        lexical = self._by_words(self.rarity.affordable(words), agent_id, *asked)
         near = self.store.vectors.search(query, *asked, weight=lambda word: weights.get(word, 1.0))
         lists = {
             "lexical": lexical,
-            "linked": self.store.words.search(
-                self._rare_words([row for row, _, _ in lexical[:LINKS]], weights), *asked
+            "linked": self._by_words(
+                self._rare_words([row for row, _, _ in lexical[:LINKS]], weights), agent_id, *asked
             ),
             "vector": [found for found in near if found[2] >= NEAR],
         }
@@ -200,12 +198,14 @@ class Searcher:
         shared = self.store.words.shared(
             [form for each in pool.forms.values() for form in each], [rows[name] for name, _ in best]
         )
-        coverage = self._coverage(pool, [rows[name] for name, _ in best])
         marks = ", ".join("?" * len(best))
         records = {
             record.id: record
             for record in self.store.select(agent_id, f"records.id IN ({marks})", [name for name, _ in best])
         }
+        mine = [rows[name] for name, record in records.items() if record.agent_id == agent_id]
+        theirs = [rows[name] for name, record in records.items() if record.agent_id != agent_id]
+        coverage = self._coverage(pool, mine) | self._coverage(pool, theirs, own=True)
         found = []
         for name, score in best:
             relevance = _relevance(coverage.get(rows[name], 0.0), closeness.get(name, 0.0))
@@ -215,6 +215,17 @@ class Searcher:
             why = _why(shared.get(rows[name], []), places, closeness.get(name, 0.0), pool.utilities.get(name))
             found.append(Hit(id=name, score=score, relevance=relevance, why=why, record=records[name], ranks=places))
         return found if max((hit.relevance for hit in found), default=0.0) >= floor else []
+
+    def _by_words(
+        self, words: Sequence[str], agent_id: str, where: str, values: Sequence[Any], count: int
+    ) -> list[tuple[int, str, float]]:
+        """Records by words, best first; another's by its own words alone: a grant on one turn tells nothing of the next."""
+        search = self.store.words.search
+        mine = search(words, f"records.agent_id = ? AND {where}", [agent_id, *values], count)
+        if not self.store.sees_others(agent_id):
+            return mine
+        theirs = search(words, f"records.agent_id <> ? AND {where}", [agent_id, *values], count, own=True)
+        return sorted([*mine, *theirs], key=lambda found: (-found[2], -found[0]))[:count]
 
     def _rare_words(self, rows: Sequence[int], known: Mapping[str, float]) -> list[str]:
         """What the best records speak of beside the query: their rarest words that stand elsewhere too.
@@ -236,33 +247,18 @@ class Searcher:
         ranked = sorted(value, key=lambda word: (-value[word] * sum(word in each for each in words), word))
         return ranked[:LINK_WORDS]
 
-    def _coverage(self, pool: Pool, rows: Sequence[int]) -> dict[int, float]:
+    def _coverage(self, pool: Pool, rows: Sequence[int], *, own: bool = False) -> dict[int, float]:
         """The share of a query's words that each row has, each word weighing what it tells (its idf)."""
+        if not rows:
+            return {}
         have: dict[int, float] = dict.fromkeys(rows, 0.0)
         whole = 0.0
         for word, forms in pool.forms.items():
             weight = self.rarity.idf(word)
             whole += weight
-            for row in {row for form in forms for row in self.store.words.having(form, rows)}:
+            for row in {row for form in forms for row in self.store.words.having(form, rows, own=own)}:
                 have[row] += weight
         return {row: weight / whole for row, weight in have.items()} if whole else have
-
-
-def within(hits: Sequence[Hit], tokens: int) -> list[Hit]:
-    """The first hits that fit into so many tokens; the one that does not fit whole is cut at a word, if half of it fits."""
-    found, left = [], tokens * CHARACTERS
-    for hit in hits:
-        record = hit.record
-        size = len(record.context) + len(record.action) + len(record.result)
-        if size > left:
-            spare = left - len(record.context) - len(record.action)
-            if spare >= 0.5 * len(record.result) and spare > 0 and size - left < size / 2:
-                cut = record.result[: max(0, spare - 1)].rsplit(" ", 1)[0] + "…"
-                found.append(replace(hit, record=replace(record, result=cut)))
-            break
-        found.append(hit)
-        left -= size
-    return found
 
 
 def _relevance(coverage: float, closeness: float) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from engram_agent import audit
-from engram_agent.access import visible
+from engram_agent.access import ACTIVE, visible
 from engram_agent.database import Database
 from engram_agent.embedders import Embedder, HashingEmbedder
 from engram_agent.errors import AgentError
@@ -106,6 +106,11 @@ class Store:
         """The condition of every read, with its values."""
         condition, values = visible(agent_id)
         return (condition if superseded else f"{condition} AND records.superseded_by IS NULL"), list(values)
+
+    def sees_others(self, agent_id: str) -> bool:
+        """Whether any grant to this agent holds now."""
+        asked = f"SELECT 1 FROM grants WHERE to_agent = ? AND {ACTIVE} LIMIT 1"
+        return bool(self.database.rows(asked, [agent_id, time.time()]))
 
     def remove(self, record_id: str, *, agent_id: str) -> None:
         """Forget a record of this agent's own; NotFound if it has none of that id."""

@@ -1,4 +1,4 @@
-"""Shortens a memory to the sentences that belong to a query.
+"""Shortens a memory to the sentences that belong to a query, and what was found to a budget.
 
 It must not know why the query was asked. Nothing is written anew: every sentence stands in the record.
 """
@@ -6,12 +6,17 @@ It must not know why the query was asked. Nothing is written anew: every sentenc
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 from engram_agent.index import terms
 from engram_agent.records import Record
+from engram_agent.search import Hit
 
 SHORT = 240
 """Characters that are not worth shortening."""
+CHARACTERS = 4
+"""Characters of a token, roughly, in English."""
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")
 _WORD = re.compile(r"\w+")
 
@@ -44,3 +49,20 @@ def summarise(query: str, record: Record, characters: int = SHORT) -> str:
         wanted -= words[best]
         left -= len(sentences[best]) + 1
     return " ".join(sentences[n] for n in sorted(chosen))
+
+
+def within(hits: Sequence[Hit], tokens: int) -> list[Hit]:
+    """The first hits that fit into so many tokens; the one that does not fit whole is cut at a word, if half of it fits."""
+    found, left = [], tokens * CHARACTERS
+    for hit in hits:
+        record = hit.record
+        size = len(record.context) + len(record.action) + len(record.result)
+        if size > left:
+            spare = left - len(record.context) - len(record.action)
+            if spare >= 0.5 * len(record.result) and spare > 0 and size - left < size / 2:
+                cut = record.result[: max(0, spare - 1)].rsplit(" ", 1)[0] + "…"
+                found.append(replace(hit, record=replace(record, result=cut)))
+            break
+        found.append(hit)
+        left -= size
+    return found

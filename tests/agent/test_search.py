@@ -18,8 +18,9 @@ from engram_agent.errors import AgentError
 from engram_agent.memory import Memory
 from engram_agent.rarity import BACKGROUND, Rarity
 from engram_agent.records import Record
-from engram_agent.search import CHARACTERS, SHIFT, Pool, Searcher, Weights, within
+from engram_agent.search import SHIFT, Pool, Searcher, Weights
 from engram_agent.store import Store
+from engram_agent.summaries import CHARACTERS, within
 
 WORDS = ["pump", "valve", "login", "backoff", "ledger", "harbour", "piano", "cache", "token", "garden", "mutex"]
 RANKING = st.lists(st.sampled_from(WORDS), unique=True, min_size=1)

@@ -145,3 +145,16 @@ def test_what_cannot_be_shared_is_one_line_and_leaves_nothing(
         memory.share(**terms)  # type: ignore[arg-type]
     assert error.value.name == "InvalidValue" and named in str(error.value) and "\n" not in str(error.value)
     assert memory.grants(agent_id="alice") == [] == memory.grants(agent_id="bob")
+
+
+def test_a_grant_on_one_turn_tells_nothing_of_the_turns_around_it(memory: Memory) -> None:
+    said = ("the password of the vault lies under the mat", "good, I wrote that down", "the mat is green")
+    turns = [memory.store(text, agent_id="alice", conversation="c", position=at) for at, text in enumerate(said)]
+    before = [hit.id for hit in memory.search("vault", agent_id="alice")]
+    memory.share("alice", "bob", scope="record", value=turns[1])
+    assert turns[1] in before, "its owner finds a turn by the words of its neighbours"
+    for word in ("vault", "mat", "green"):
+        assert memory.search(word, agent_id="bob") == []
+    (hit,) = memory.search("good, wrote down, vault", agent_id="bob")
+    (hers,) = [found for found in memory.search("good, wrote down, vault", agent_id="alice") if found.id == turns[1]]
+    assert hit.id == turns[1] and hit.relevance < hers.relevance, "their words make it no more relevant to others"
