@@ -1,7 +1,7 @@
 """Redaction of secrets: a table of credentials in their surroundings, and ordinary lines that must stay as they are.
 
-It must not know how secrets are recognised. The table is the project's own and its rules were fitted on it: a figure for
-strings that nobody has seen is lower.
+It must not know how secrets are recognised. There are two tables, both the project's own. On the first the rules were
+fitted. The second was written by one who had not seen them, and no rule may be changed for it: it says what to expect elsewhere.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def grown(recipe: str, seed: int) -> str:
     return RECIPE.sub(piece, told)
 
 
-def positives(seed: int = 0) -> list[tuple[str, str, str]]:
-    """Kind, text and secret of each line of the table."""
+def positives(seed: int = 0, table: str = "") -> list[tuple[str, str, str]]:
+    """Kind, text and secret of each line of a table: the first, or "_unseen"."""
     rows = []
-    for number, line in enumerate((TABLES / "secrets.txt").read_text(encoding="utf-8").splitlines()):
+    for number, line in enumerate((TABLES / f"secrets{table}.txt").read_text(encoding="utf-8").splitlines()):
         kind, text, recipe = line.split("\t")
         secret = grown(recipe, 1009 * seed + number)
         before, after = (grown(part, number) for part in text.split("{}"))
@@ -54,9 +54,9 @@ def positives(seed: int = 0) -> list[tuple[str, str, str]]:
     return rows
 
 
-def negatives() -> list[str]:
+def negatives(table: str = "") -> list[str]:
     """Lines without a secret."""
-    lines = (TABLES / "ordinary.txt").read_text(encoding="utf-8").splitlines()
+    lines = (TABLES / f"ordinary{table}.txt").read_text(encoding="utf-8").splitlines()
     return [line.replace("⏎", "\n") for line in lines]
 
 
@@ -66,16 +66,22 @@ def is_gone(clean: str, secret: str) -> bool:
 
 
 def measure() -> dict[str, Any]:
-    """Share of secrets that go and of ordinary lines that are touched, ours and a plain rule's; and what the file holds."""
-    rules = {"redact": redact, "name = value": lambda text: NAIVE.sub(r"\1[redacted:secret]", text)}
+    """Shares of both tables, and what the file of a memory holds of the secrets that it was told."""
     rows = [row for seed in range(SEEDS) for row in positives(seed)]
-    plain = negatives()
+    return _shares("") | {"unseen": _shares("_unseen"), "redacted_secrets_in_the_file": _in_the_file(rows)}
+
+
+def _shares(table: str) -> dict[str, Any]:
+    """Share of secrets that go and of ordinary lines that are touched, ours and a plain rule's."""
+    rules = {"redact": redact, "name = value": lambda text: NAIVE.sub(r"\1[redacted:secret]", text)}
+    rows = [row for seed in range(SEEDS) for row in positives(seed, table)]
+    plain = negatives(table)
     found: dict[str, Any] = {"strings": len(rows), "ordinary_lines": len(plain)}
     for name, rule in rules.items():
         gone = sum(is_gone(rule(text), secret) for _, text, secret in rows)
         false = sum(rule(text) != text for text in plain)
         found[name] = {"redacted": gone / len(rows), "false_alarms": false / len(plain)}
-    return found | {"redacted_secrets_in_the_file": _in_the_file(rows)}
+    return found
 
 
 def _in_the_file(rows: list[tuple[str, str, str]]) -> int:
