@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engram_model.errors import ConfigError
-from engram_model.module import Module
 
 ROTARY_BASE = 10_000.0
 SMALLEST_NORM = 1e-6
@@ -103,7 +102,7 @@ class Dropout(nn.Module):
         return x * self._pool[offset : offset + size].view(x.shape)
 
 
-class Block(Module):
+class Block(nn.Module):
     """Pre-norm transformer block, x + Attention(norm x), then x + FeedForward(norm x).
 
     Keys and values are made by `remember`, the update by `update`, so that pondering can think again

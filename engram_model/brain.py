@@ -6,8 +6,10 @@ It must not own, open or find a store: the vocabulary's vectors are passed in wi
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -16,7 +18,6 @@ from torch.nn import functional as F
 from engram_model.attention import Block, Dropout, causal_mask, rms_norm, rotary_turns
 from engram_model.config import BrainConfig
 from engram_model.head import MAX_SCALE
-from engram_model.module import Module
 from engram_model.ngram import EngramModule
 from engram_model.pondering import HaltGate
 from engram_model.text import END_ID
@@ -68,25 +69,36 @@ class Cache:
     window: int
     words: int = 0
     tail: list[int] = field(default_factory=lambda: [END_ID, END_ID])
-    _rows: dict[int, Float[Tensor, "2 1 heads places head_dim"]] = field(default_factory=dict)
+    _rows: dict[int, Float[np.ndarray, "2 heads places head_dim"]] = field(default_factory=dict)
     _ends: dict[int, int] = field(default_factory=dict)
 
-    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def extend(
+        self,
+        layer: int,
+        keys: Float[np.ndarray, "heads new head_dim"],
+        values: Float[np.ndarray, "heads new head_dim"],
+    ) -> tuple[Float[np.ndarray, "heads seen head_dim"], Float[np.ndarray, "heads seen head_dim"]]:
         """Append the keys and values of new words; returns all that any of these may look at.
 
         A full table is replaced by one with room for another two windows: a word costs no copy of those before it.
         """
-        new, kept = keys.shape[2], min(self.words, self.window - 1)  # a word looks at itself and at so many before it
+        heads, new, head_dim = keys.shape
+        kept = min(self.words, self.window - 1)  # a word looks at itself and at so many before it
         rows, end = self._rows.get(layer), self._ends.get(layer, 0)
-        if rows is None or end + new > rows.shape[3]:
-            larger = keys.new_empty(2, *keys.shape[:2], kept + new + 2 * self.window, keys.shape[3])
+        if rows is None or end + new > rows.shape[2]:
+            larger = np.empty((2, heads, kept + new + 2 * self.window, head_dim), dtype=keys.dtype)
             if rows is not None:
-                larger[:, :, :, :kept] = rows[:, :, :, end - kept : end]
+                larger[:, :, :kept] = rows[:, :, end - kept : end]
             self._rows[layer], rows, end = larger, larger, kept
-        rows.narrow(3, end, new).copy_(torch.stack((keys, values)))
+        rows[0, :, end : end + new], rows[1, :, end : end + new] = keys, values
         self._ends[layer] = end + new
-        seen_keys, seen_values = rows.narrow(3, end - kept, kept + new)
-        return seen_keys, seen_values
+        seen = rows[:, :, end - kept : end + new]
+        return seen[0], seen[1]
+
+    def took(self, words: Sequence[int]) -> None:
+        """Count words whose keys and values are now here."""
+        self.words += len(words)
+        self.tail = [*self.tail, *words][-2:]
 
     def phrases(self, ids: Int[Tensor, "1 time"]) -> Int[Tensor, "1 time 3"]:
         """`last_three` of new words, which go on where the words already read ended."""
@@ -109,7 +121,7 @@ def _additive(mask: Bool[Tensor, ...]) -> Float[Tensor, ...]:
     return torch.zeros(mask.shape).masked_fill_(~mask, -math.inf)
 
 
-class Brain(Module):
+class Brain(nn.Module):
     """4 layers by default: layer 0 once, then the EngramModule, then the other layers 1 to `max_ponder` times.
 
     Every loop thinks over the keys and values of the first, so a word that halts early costs later words nothing
@@ -175,8 +187,7 @@ class Brain(Module):
             gate = x.new_zeros(len(x))
         output = self._ponder(x, turns, mask, loops, gate.view(ids.shape), cache)
         if cache is not None:
-            cache.words += ids.shape[1]
-            cache.tail = (cache.tail + ids[0].tolist())[-2:]
+            cache.took(ids[0].tolist())
         return output
 
     def _leave(self, normed: Float[Tensor, "words dim"], loop: int) -> Float[Tensor, "words dim"]:
@@ -190,8 +201,6 @@ class Brain(Module):
         if cache is None:
             return _additive(causal_mask(segments, window))
         seen, time = min(cache.words, window - 1), segments.shape[1]
-        if time == 1:
-            return None
         distance = torch.arange(time)[:, None] + seen - torch.arange(seen + time)[None, :]
         return _additive(((distance >= 0) & (distance < window))[None, None])
 
@@ -201,7 +210,8 @@ class Brain(Module):
         block = self.layers[layer]
         queries, keys, values = block.remember(x, turns)
         if cache is not None:
-            keys, values = cache.extend(layer, keys, values)
+            seen = cache.extend(layer, *(found[0].detach().numpy() for found in (keys, values)))
+            keys, values = (torch.from_numpy(found)[None] for found in seen)
         return block.update(x, queries, keys, values, mask), keys, values
 
     def _ponder(

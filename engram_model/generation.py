@@ -20,6 +20,7 @@ from engram_model.episodes import EpisodicMemory
 from engram_model.mind import SOURCES, Mind, Prediction, phrase_view, predict
 from engram_model.nearest import highest
 from engram_model.recall import SUFFIX, Trust, recall_one
+from engram_model.stepping import Stepper
 from engram_model.text import BOT_ID, END_ID, SPECIALS, UNK_ID, USER_ID
 
 SPEAKERS = (*SOURCES, "lesson")
@@ -102,6 +103,7 @@ class Reader:
         self.mind, self.memory, self.config = mind, memory, config
         self.ids: list[int] = []
         self.cache = Cache(mind.brain.config.context_size)
+        self._stepper = Stepper(mind.brain)
         self.trust = Trust()
         self.lessons: EpisodicMemory | None = None
         self._output: BrainOutput
@@ -112,13 +114,12 @@ class Reader:
 
     @torch.inference_mode()
     def _read(self, ids: Sequence[int]) -> None:
-        self._output = self.mind.brain(
-            torch.tensor([list(ids)]),
-            self.mind.vocabulary.vectors,
-            loops=self.config.loops,
-            ngram=self.config.ngram,
-            cache=self.cache,
-        )
+        vectors, loops, ngram = self.mind.vocabulary.vectors, self.config.loops, self.config.ngram
+        if len(ids) == 1:
+            self._output = self._stepper.think(ids[0], vectors[ids[0]], self.cache, loops=loops, ngram=ngram)
+        else:
+            batch = torch.tensor([list(ids)])
+            self._output = self.mind.brain(batch, vectors, loops=loops, ngram=ngram, cache=self.cache)
         self._state = self._output.state[:, -1]
         self._concept = concept(self._state)[0]
 

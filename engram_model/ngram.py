@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engram_model.attention import SMALLEST_NORM
-from engram_model.module import Module
 
 # Odd 64-bit constants of the multiply-xor hash, one for each place in the phrase. They are part of the file format.
 _MIX = np.array((0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9), dtype=np.uint64).view(np.int64)
@@ -25,15 +24,21 @@ def hash_phrases(phrases: Int[Tensor, "*batch length"], slots: int) -> Int[Tenso
     Collisions follow the law of a random function, 1 - exp(-n/m) of m slots filled by n phrases; the naive
     31 a xor b fills far fewer because word ids are small.
     """
-    words = phrases.numpy().reshape(-1, phrases.shape[-1]).T + 1  # NumPy spends a fifth of PyTorch's time here
-    mixed = np.zeros_like(words[0])
-    for column, odd in zip(words, _MIX, strict=False):
+    rows = phrases.numpy().reshape(-1, phrases.shape[-1])  # NumPy spends a fifth of PyTorch's time here
+    return torch.from_numpy(slots_of(rows, slots)).view(phrases.shape[:-1])
+
+
+def slots_of(phrases: Int[np.ndarray, "phrases length"], slots: int) -> Int[np.ndarray, " phrases"]:
+    """`hash_phrases` of rows of an array."""
+    mixed = np.zeros_like(phrases[:, 0])
+    for column, odd in zip((phrases + 1).T, _MIX, strict=False):
         mixed = mixed ^ (column * odd)
         mixed = (mixed ^ (mixed >> 29)) * _FINAL
-    return torch.from_numpy(np.remainder(mixed ^ (mixed >> 32), slots)).view(phrases.shape[:-1])
+    slot: np.ndarray = np.remainder(mixed ^ (mixed >> 32), slots)
+    return slot
 
 
-class EngramModule(Module):
+class EngramModule(nn.Module):
     """Conditional memory: out = gate * W_V m, with m the rows of the phrases that end here (cf. Engram, 2026).
 
     k = W_K m, gate = sigmoid(<rms(h), rms(k)> / sqrt(dim)): both sides have norm sqrt(dim), so the gate spans

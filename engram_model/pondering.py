@@ -10,13 +10,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engram_model.module import Module
-
 HIDDEN = 32
 BISECTIONS = 40
 
 
-class HaltGate(Module):
+class HaltGate(nn.Module):
     """Predicts, after each loop, how much the remaining loops would still lower this word's loss (in nats).
 
     The target is observed and does not depend on the gate, so the gate cannot collapse. A word halts

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engram_model.episodes import EpisodicMemory
-from engram_model.module import Module
 from engram_model.ngram import EngramModule
 
 Array = TypeVar("Array", Tensor, np.ndarray)
@@ -65,7 +64,7 @@ def selection_score(similarity: Array, matched: Array) -> Array:
     return similarity + MATCH_BONUS * (matched * (matched >= 2))
 
 
-class EpisodeGate(Module):
+class EpisodeGate(nn.Module):
     """What remembered episodes say, and their share lambda in the next word.
 
     p(w) is the sum of softmax weights of the episodes that were followed by w (kNN-LM, Khandelwal et al. 2020, eq. 2).

@@ -10,13 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engram_model.module import Module
-
 PHRASE_FEATURES = 8
 HIDDEN = 16
 
 
-class PhraseGate(Module):
+class PhraseGate(nn.Module):
     """The share of the phrase memory in the next word, from the brain's state and what was counted after the phrase.
 
     Args:

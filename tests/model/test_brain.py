@@ -230,7 +230,7 @@ def test_a_cache_changes_nothing_beyond_the_window(sizes: tuple[int, ...]) -> No
     parts = [THINKER(part, VECTORS, cache=cache) for part in ids.split(sizes, dim=1)]
     assert torch.equal(torch.cat([part.loops for part in parts], 1), whole.loops)
     torch.testing.assert_close(torch.cat([part.state for part in parts], 1), whole.state, atol=1e-5, rtol=1e-4)
-    assert len(cache._rows) == LAYERS and all(rows.shape[3] < 4 * WINDOW + TIME for rows in cache._rows.values())
+    assert len(cache._rows) == LAYERS and all(rows.shape[2] < 4 * WINDOW + TIME for rows in cache._rows.values())
 
 
 @torch.no_grad()
@@ -238,7 +238,7 @@ def test_a_cache_does_not_grow_with_the_conversation() -> None:
     cache, places = Cache(WINDOW), set()
     for _ in range(10 * WINDOW):
         THINKER(word_ids(1, 1), VECTORS, cache=cache)
-        places |= {rows.shape[3] for rows in cache._rows.values()}
+        places |= {rows.shape[2] for rows in cache._rows.values()}
     assert max(places) <= 3 * WINDOW and cache.words == 10 * WINDOW
 
 
