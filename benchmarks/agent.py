@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    agent_conversations,
     agent_failures,
     agent_logs,
     agent_prediction,
@@ -28,6 +29,7 @@ from benchmarks.common import RESULTS, commit, record
 
 PARTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "search": agent_search.measure,
+    "conversations": agent_conversations.measure,
     "router": agent_router.measure,
     "grouping": agent_logs.measure,
     "prediction": agent_prediction.measure,

@@ -123,6 +123,24 @@ def _simulation(figures: dict[str, Any]) -> Rows:
     return rows
 
 
+def _conversations(figures: dict[str, Any]) -> Rows:
+    rows = []
+    for name, parties in (("friends", "two friends"), ("assistant", "a user and an assistant")):
+        found, recall = figures[name], figures[name]["recall_at_10"]
+        for unit in ("turn", "session"):
+            beside = ", ".join(
+                f"{label} {_percent(recall[strategy][unit])}"
+                for strategy, label in (
+                    ("lexical", "BM25F"),
+                    ("alone", "without the turns around"),
+                    ("vector", "vectors"),
+                )
+            )
+            what = f"the {unit}s with the evidence in the first ten of {found['turns']} turns of {parties}, asked in other words"
+            rows.append((f"{what}, {found['questions']} questions", _percent(recall["hybrid"][unit]), beside))
+    return rows
+
+
 def _secrets(figures: dict[str, Any]) -> Rows:
     rows = []
     for name, found in (("", figures), (" that no rule was fitted to", figures["unseen"])):
@@ -167,6 +185,7 @@ ROWS: dict[str, Callable[[dict[str, Any]], Rows]] = {
     "prediction": _prediction,
     "failures": _failures,
     "simulation": _simulation,
+    "conversations": _conversations,
     "secrets": _secrets,
     "writers": _writers,
     "speed": _speed,

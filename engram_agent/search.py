@@ -31,7 +31,7 @@ COMMON = 0.05
 MOST_LINKED = 150
 NEAR = 0.15
 """Least cosine of a candidate by vectors."""
-FLOORS = {"loose": 0.3, "strict": 0.6}
+FLOORS = {"loose": 0.2, "strict": 0.6}
 """Least relevance: of the best hit, else nothing is found; where it is strict, of every hit."""
 RELEVANCE = (-3.0, 5.7, 9.0)
 """Logistic weights: one, coverage, closeness; fitted to tell evidence from what is found where there is none."""
