@@ -134,7 +134,7 @@ class Chat:
                 f"a turn must be at most {LONGEST_TURN:,} words, got {len(words):,}; use ingest.py for long texts"
             )
         began = time.perf_counter()
-        turn, self.reader.lessons = Turn(), None
+        turn, again = Turn(), 0
         if self.reader.ids and self.reader.ids[-1] != END_ID:
             self.reader.advance(END_ID)
         if self.in_turns:
@@ -145,7 +145,7 @@ class Chat:
         self._note_forms(text, turn)
         if self.in_turns:
             self._hear(self.reader, self._closing_mark(), turn)
-            first += self._recollect(turn)
+            again = self._recollect(turn)
             self.reader.advance(BOT_ID)
         try:
             for thought in speak(self.reader, self.config, self.generator):
@@ -155,8 +155,9 @@ class Chat:
             turn.text = join_words([t.word for t in turn.thoughts], self.engram.vocabulary.forms)
             turn.seconds = time.perf_counter() - began
             self.history.append(turn)
+            self.reader.lessons = None
             if self.remember:
-                self._remember(self.reader, turn, first)
+                self._remember(self.reader, turn, again + first, again)
 
     def _hear(self, reader: Reader, words: list[str], turn: Turn) -> None:
         """Read the words; one without an id gets one, its vector what the brain expected in its place."""
@@ -207,8 +208,10 @@ class Chat:
         best = max(marks, key=lambda mark: float(probs[vocabulary.id_of(mark)]))
         return [best] if probs[vocabulary.id_of(best)] > probs[BOT_ID] else []
 
-    def _remember(self, reader: Reader, turn: Turn, first: int, everything: bool = False) -> None:
+    def _remember(self, reader: Reader, turn: Turn, first: int, again: int = 0, everything: bool = False) -> None:
         """Store the surprising moments among the words that were heard, or all; the first of them is at this place.
+
+        So many words at the beginning were read again and are no part of the conversation.
 
         Of a statement at least the most surprising word is kept, so that nothing told is lost.
         """
@@ -219,7 +222,7 @@ class Chat:
             surprising = self.memory.is_surprising(thought.surprise)
             if not (surprising or everything) and (asked or thought.surprise < peak):
                 continue
-            context_ids = reader.ids[max(0, place - CONTEXT_KEPT) : place]
+            context_ids = reader.ids[max(again, place - CONTEXT_KEPT) : place]
             turn.stored.append(
                 self.memory.add(
                     key=thought.key,

@@ -9,6 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from itertools import pairwise
 
 import numpy as np
@@ -20,14 +21,23 @@ from engram_model.errors import StoreError
 from engram_model.rows import Rows
 from engram_model.stores import Store
 from engram_model.text import BOT, END, UNK_ID, USER, join_words
+from engram_model.unpunctuated import OPENERS, after_greeting
 from engram_model.vocabulary import Vocabulary
 
 COLLECTION = "engram_lessons"
 SIMILAR = 0.3
 """Least cosine of exchanges that belong together."""
+COMPARED = 50
+"""Exchanges with most words in common whose order is compared, too."""
+ALIKE = 0.6
+"""Least share of common words, in order, of two things that people tell of themselves in the same way."""
 RECOLLECTED = 2
 TOGETHER = 3
 """Exchanges that are read as one text in training, so that the later ones can be answered from the earlier."""
+OWN = frozenset("i i'm i've my mine we we're our ours".split())  # noqa: SIM905
+"""Words by which people speak of themselves."""
+GIVING_BACK = frozenset("you you're your yours hello hi welcome".split())  # noqa: SIM905
+"""Words by which an answer says again what it was told."""
 LONGEST = 64
 COMMON = 1_000
 """Words in more exchanges than this do not decide what is read together; it keeps the search short on long texts."""
@@ -50,6 +60,27 @@ class Exchange:
         """Both with the speakers' marks, as the exchange was read."""
         return (USER, *self.said, BOT, *self.answer, END)
 
+    def told_as(self, said: Sequence[str]) -> tuple[float, Exchange]:
+        """How like this is to what is said now, 0 to 1, and the exchange as it would be with the words said now.
+
+        "My name is Ben. Hello Ben." becomes "My name is Ada. Hello Ada.". What differs must be one stretch of as many words:
+        "my house is blue" and "my cat has a cold" are not said in the same way. Where the answer says more of the word than what
+        it gives back to the speaker, it holds of that word only: "I am a nurse. A nurse helps people who are ill."
+        """
+        match = SequenceMatcher(None, self.said, list(said), autojunk=False)
+        others = [places for kind, *places in match.get_opcodes() if kind == "replace"]
+        if len(others) > 1 or any(end - start != to - at for start, end, at, to in others):
+            return 0.0, self
+        new = {
+            old: word
+            for start, end, at, to in others
+            for old, word in zip(self.said[start:end], said[at:to], strict=True)
+        }
+        if GIVING_BACK.isdisjoint(self.answer) and not new.keys().isdisjoint(self.answer):
+            return 0.0, self
+        said_so, answered = (tuple(new.get(word, word) for word in words) for words in (self.said, self.answer))
+        return match.ratio(), Exchange(said_so, answered)
+
 
 def exchanges(text: Sequence[str]) -> list[Exchange]:
     """The exchanges of one text, in order: a user's turn and the answer that follows it."""
@@ -66,6 +97,14 @@ def exchanges(text: Sequence[str]) -> list[Exchange]:
     ]
 
 
+def tells(said: Sequence[str]) -> bool:
+    """Whether people tell something of themselves: "my name is Ada"; not so "is my name Ada", "tell me more of my name"."""
+    words = [word for word in said if any(map(str.isalnum, word))]
+    first = after_greeting(words)
+    asks = "?" in said or (first < len(words) and words[first] in OPENERS)
+    return not asks and not OWN.isdisjoint(said)
+
+
 def _terms(words: Iterable[str]) -> list[str]:
     """What exchanges are compared by: each word once, Ada's as Ada, no punctuation."""
     return sorted({word.removesuffix("'s") for word in words if any(map(str.isalnum, word))})
@@ -76,9 +115,14 @@ class _Index:
 
     A term weighs ln(1 + n / (df + 1/2)), with df of n rows that have it (Robertson & Zaragoza 2009, the inverse document
     frequency of BM25, without its counts).
+
+    Args:
+        rows: Words of each row.
+        every: The weight of every term instead.
     """
 
-    def __init__(self, rows: Sequence[Sequence[str]]) -> None:
+    def __init__(self, rows: Sequence[Sequence[str]], every: float | None = None) -> None:
+        self._every = every
         found: defaultdict[str, list[int]] = defaultdict(list)
         for row, words in enumerate(rows):
             for term in _terms(words):
@@ -91,7 +135,7 @@ class _Index:
         self._norms = np.sqrt(squares)
 
     def weight(self, term: str) -> float:
-        return math.log1p(self.count / (len(self.rows.get(term, ())) + 0.5))
+        return self._every or math.log1p(self.count / (len(self.rows.get(term, ())) + 0.5))
 
     def closeness(self, words: Iterable[str], common: int | None = None) -> Float[np.ndarray, " rows"]:
         """Cosine of every row with some words; words in more than `common` rows count for nothing."""
@@ -121,6 +165,8 @@ class Lessons:
     def _index(self) -> None:
         self._whole = _Index([exchange.words for exchange in self.exchanges])
         self._said = _Index([exchange.said for exchange in self.exchanges])
+        self._telling = [each for each in self.exchanges if tells(each.said)]
+        self._ways = _Index([each.said for each in self._telling], every=1.0)
 
     def __len__(self) -> int:
         """Return the number of exchanges."""
@@ -134,11 +180,21 @@ class Lessons:
         """The two exchanges that are nearest to what is said, if they are near at all; the best last.
 
         An answer often holds what a question is about, so question and answer are compared together. What was said in
-        the very same words is found by itself, however long its answer was: its cosine counts squared (docs/log.md).
+        the very same words is found by itself, however long its answer was: its cosine counts squared (docs/log.md). What
+        people tell of themselves is not looked up by its rare words: see `told_as`.
         """
+        if tells(said):
+            return self._told(said)
         close = np.maximum(self._whole.closeness(said), self._said.closeness(said) ** 2)
         best = (-close).argsort(kind="stable")[:RECOLLECTED]
         return [self.exchanges[row] for row in best[::-1] if close[row] >= SIMILAR]
+
+    def _told(self, said: Sequence[str]) -> list[Exchange]:
+        """What was answered when somebody told something in the most similar way, with the words said now."""
+        near = (-self._ways.closeness(said)).argsort(kind="stable")[:COMPARED]
+        found = [self._telling[row].told_as(said) for row in near]
+        likeness, exchange = max(found, key=lambda pair: pair[0], default=(0.0, None))
+        return [exchange] if exchange is not None and likeness >= ALIKE else []
 
     def rename_word(self, old: str, new: str) -> None:
         """Spell a word anew wherever it was read, as the vocabulary does."""

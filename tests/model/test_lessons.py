@@ -14,7 +14,7 @@ from toys import few, seeded
 
 from engram_model.corpus import Corpus
 from engram_model.errors import StoreError
-from engram_model.lessons import COLLECTION, LONGEST, SIMILAR, TOGETHER, Exchange, Lessons, exchanges, together
+from engram_model.lessons import COLLECTION, LONGEST, SIMILAR, TOGETHER, Exchange, Lessons, exchanges, tells, together
 from engram_model.rows import Rows
 from engram_model.stores import Store
 from engram_model.text import BOT, END, END_ID, USER
@@ -83,6 +83,40 @@ def test_the_very_same_words_are_found_however_long_their_answer() -> None:
 def words_of(*texts: list[str]) -> Vocabulary:
     counts = {word: 5 for text in texts for word in text if not word.startswith("<")}
     return Vocabulary.build(counts, dim=7, generator=seeded(), min_count=1, forms={"ada": "Ada"})
+
+
+def test_what_people_tell_of_themselves_is_answered_as_the_like_was() -> None:
+    known = Lessons([Exchange(*(tuple(part.split()) for part in line.split(" | "))) for line in (
+        "what colour is ada's door ? | ada's door is red .",
+        "my name is ben . | hello ben . ben is a short name .",
+        "hello ! my house is old . | is your house big ?",
+        "i am a nurse . | a nurse helps people who are ill .",
+        "i like pears . | so do i .",
+        "tell me my name . | your name is ben .",
+    )])  # fmt: skip
+
+    def told(words: str) -> list[str]:
+        return [" ".join(each.words) for each in known.recollect(words.split())]
+
+    assert told("my name is ada .") == ["my name is ada . hello ada . ada is a short name ."]
+    assert told("i like apples .") == ["i like apples . so do i ."], "an answer without the word stays"
+    assert told("i am a nurse .") == ["i am a nurse . a nurse helps people who are ill ."]
+    assert told("i am a baker .") == [], "what holds of nurses need not hold of bakers"
+    assert told("my sister has a cold .") == [] == told("my cat was green .")
+    assert not any("hello ada" in each for each in told("is my name ada ?")), "a question is looked up by its words"
+    assert told("ada's door is red .")[-1].startswith("what colour"), "so is what is not of the speaker"
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("my name is ada", True), ("well , i am tired .", True), ("hello , we won", True), ("the miller is tired", False),
+        ("is my name ada", False), ("hi , who am i", False), ("i am what ?", False), ("tell me of my dog", False), ("", False),
+        ("hello !", False),
+    ],
+)  # fmt: skip
+def test_telling_of_oneself_is_known_from_asking(said: str, expected: bool) -> None:
+    assert tells(said.split()) == expected
 
 
 def test_rows_and_back() -> None:
