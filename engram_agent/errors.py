@@ -50,3 +50,9 @@ class AgentError(EngramError):
     def as_json(self) -> dict[str, dict[str, str | int]]:
         """The error as machines read it."""
         return {"error": {"code": self.code, "name": self.name, "message": self.message, "hint": self.hint}}
+
+
+def must_be_text(name: str, value: object) -> None:
+    """Raise InvalidValue, which names the argument and what came, unless a value is a string."""
+    if not isinstance(value, str):
+        raise AgentError("InvalidValue", f"{name} must be text, got {value!r}")

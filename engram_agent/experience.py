@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from engram_agent.errors import AgentError
+from engram_agent.intake import safe_tags
 from engram_agent.kinds import checked, record_type
 from engram_agent.mining import Miner
 from engram_agent.outcomes import SUCCESS, Outcome, add
 from engram_agent.patterns import credited
 from engram_agent.phrases import signature
 from engram_agent.privacy import redact, redact_all
-from engram_agent.records import Record, clean_tags
+from engram_agent.records import Record
 
 OUTCOMES = {"success": 1.0, "partial": 0.5, "failure": 0.0}
 
@@ -85,7 +86,7 @@ def record(
         context=context,
         action=action,
         result=result or error,
-        tags=clean_tags([redact(tag) for tag in tags]),
+        tags=safe_tags(tags),
         project=redact(project) if project else None,
         fields=fields,
         created_at=moment,
@@ -128,7 +129,7 @@ def value_of(outcome: str | float) -> float:
         return OUTCOMES[outcome]
     try:
         value = float(outcome)
-    except ValueError:
+    except (ValueError, TypeError):
         value = math.nan
     if not 0.0 <= value <= 1.0:
         raise AgentError("InvalidValue", f"outcome must be {', '.join(OUTCOMES)} or from 0 to 1, got {outcome!r}")

@@ -15,6 +15,17 @@ from engram_agent.privacy import redact, redact_all
 from engram_agent.records import COLUMNS, Record, clean_tags
 
 
+def safe_tags(tags: Sequence[str]) -> tuple[str, ...]:
+    """Tags as a record has them, secrets taken out of each.
+
+    Raises:
+        AgentError: InvalidValue if they are no texts, or one text, whose letters would be the tags.
+    """
+    if isinstance(tags, str):
+        raise AgentError("InvalidValue", f"tags must be a list of texts, got {tags!r}")
+    return clean_tags([redact(tag) for tag in tags])
+
+
 def new_record(
     context: str,
     action: str,
@@ -44,7 +55,7 @@ def new_record(
         context=redact(context),
         action=redact(action),
         result=redact(result),
-        tags=clean_tags([redact(tag) for tag in tags]),
+        tags=safe_tags(tags),
         fields=redact_all(dict(fields or {})),
         **({"created_at": now, "updated_at": now} | redact_all(more)),
     )

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any
 
+from engram_agent.errors import must_be_text
 from engram_agent.secret_commands import calls, commands
 from engram_agent.secret_formats import formats, key_blocks
 from engram_agent.secret_names import kind_of_name
@@ -63,7 +64,12 @@ def found(text: str) -> list[Secret]:
 
 
 def redact(text: str) -> str:
-    """A text with every secret replaced by a mark such as `[redacted:password]`; redacting twice changes no more."""
+    """A text with every secret replaced by a mark such as `[redacted:password]`; redacting twice changes no more.
+
+    Raises:
+        AgentError: InvalidValue if it is no text.
+    """
+    must_be_text("text", text)
     pieces, at = [], 0
     for secret in found(text):
         pieces += [text[at : secret.start], f"[redacted:{secret.kind}]"]

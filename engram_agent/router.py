@@ -13,7 +13,7 @@ from typing import Any
 
 from engram_agent.credit import DECISIONS, DEFAULTS, STRATEGY, Evidence, Routing, rewards, weight
 from engram_agent.database import Database
-from engram_agent.errors import AgentError
+from engram_agent.errors import AgentError, must_be_text
 from engram_agent.requests import kind
 from engram_agent.search import FLOORS, STRATEGIES, Hit
 
@@ -81,8 +81,9 @@ class Router:
             floor: The floor that the caller demands.
 
         Raises:
-            AgentError: InvalidValue if there is no such strategy or floor.
+            AgentError: InvalidValue if there is no such strategy or floor, or the query is no text.
         """
+        must_be_text("query", query)
         allowed = dict(DECISIONS) | {STRATEGY: _allowed(strategy, floor)}
         state = kind(query)
         values, searches, tries = self.values(state), self._searches(state), self.explore and self._judged()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from engram_agent.errors import must_be_text
 from engram_agent.intervals import interval
 from engram_agent.outcomes import Outcome, trials
 from engram_agent.phrases import key, overlap, plain, words
@@ -69,7 +70,11 @@ def suggest(searcher: Searcher, context: str, *, agent_id: str, limit: int = 5) 
         context: The situation, or the name of a task.
         agent_id: Who asks; only what it may see is evidence.
         limit: How many at most.
+
+    Raises:
+        AgentError: InvalidValue if the situation is no text.
     """
+    must_be_text("context", context)
     groups: dict[str, list[Evidence]] = {}
     for each in gathered(searcher, context, agent_id):
         groups.setdefault(key(each.action), []).append(each)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -204,3 +205,25 @@ def test_an_error_is_the_same_for_people_and_machines() -> None:
     assert error.as_json() == {
         "error": {"code": 1002, "name": "NotFound", "message": error.message, "hint": "list them"}
     }
+
+
+@pytest.mark.parametrize(
+    ("call", "named"),
+    [
+        (lambda m: m.store(None), "text must be text, got None"),
+        (lambda m: m.store("a", "b", 5), "text must be text, got 5"),
+        (lambda m: m.store("a", tags="db"), "tags must be a list of texts, got 'db'"),
+        (lambda m: m.store("a", tags=[None]), "text must be text, got None"),
+        (lambda m: m.store("a", conversation="c", position="1"), "position must be a number, got '1'"),
+        (lambda m: m.store("a", conversation=3, position=1), "conversation must be text, got 3"),
+        (lambda m: m.search(None), "query must be text, got None"),
+        (lambda m: m.suggest(None), "context must be text, got None"),
+        (lambda m: m.record("a", "b", None), "outcome must be success, partial, failure or from 0 to 1, got None"),
+        (lambda m: m.record("a", "b", "success", error=None), "text must be text, got None"),
+        (lambda m: m.record("a", "b", "success", tags="db"), "tags must be a list of texts, got 'db'"),
+    ],
+)
+def test_what_is_of_another_kind_gets_one_line_and_changes_nothing(memory: Memory, call: Any, named: str) -> None:
+    with pytest.raises(AgentError) as error:
+        call(memory)
+    assert named in failed("InvalidValue", error) and memory.latest() == []
