@@ -36,6 +36,8 @@ TOGETHER = 3
 """Exchanges that are read as one text in training, so that the later ones can be answered from the earlier."""
 OWN = frozenset("i i'm i've my mine we we're our ours".split())  # noqa: SIM905
 """Words by which people speak of themselves."""
+WISHING = frozenset("know need want wonder wondering curious ask tell".split())  # noqa: SIM905
+"""Words by which people ask without a question: "I need the name of the river"."""
 GIVING_BACK = frozenset("you you're your yours hello hi welcome".split())  # noqa: SIM905
 """Words by which an answer says again what it was told."""
 LONGEST = 64
@@ -98,11 +100,11 @@ def exchanges(text: Sequence[str]) -> list[Exchange]:
 
 
 def tells(said: Sequence[str]) -> bool:
-    """Whether people tell something of themselves: "my name is Ada"; not so "is my name Ada", "tell me more of my name"."""
+    """Whether people tell something of themselves: "my name is Ada"; not so "is my name Ada", "I need a name"."""
     words = [word for word in said if any(map(str.isalnum, word))]
     first = after_greeting(words)
     asks = "?" in said or (first < len(words) and words[first] in OPENERS)
-    return not asks and not OWN.isdisjoint(said)
+    return not asks and not OWN.isdisjoint(said) and WISHING.isdisjoint(said)
 
 
 def _terms(words: Iterable[str]) -> list[str]:

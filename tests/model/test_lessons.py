@@ -112,7 +112,7 @@ def test_what_people_tell_of_themselves_is_answered_as_the_like_was() -> None:
     [
         ("my name is ada", True), ("well , i am tired .", True), ("hello , we won", True), ("the miller is tired", False),
         ("is my name ada", False), ("hi , who am i", False), ("i am what ?", False), ("tell me of my dog", False), ("", False),
-        ("hello !", False),
+        ("hello !", False), ("i need the name of the river", False), ("i would love to know my name .", False),
     ],
 )  # fmt: skip
 def test_telling_of_oneself_is_known_from_asking(said: str, expected: bool) -> None:
