@@ -48,7 +48,7 @@ def tinystories(result: dict[str, Any]) -> list[str]:
     """TinyStories, train -> test."""
     facts = (
         f"{result['words_learned']:,} words learned in {result['epochs']} passes "
-        f"({result['minutes']:.0f} minutes on {result['threads']} threads), "
+        f"({result['minutes']:.0f} minutes on {result['threads']} thread{'s' * (result['threads'] > 1)}), "
         f"{result['test_words']:,} test words, vocabulary {result['vocabulary']:,}, {result['parameters']:,} brain "
         f"parameters; seeds: {result['seeds']}."
     )
