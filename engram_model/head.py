@@ -11,11 +11,23 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from engram_model.nearest import products
+
 # Rows of logits that are worked on at once: 128 x 4,000 floats stay in the processor's cache, a whole batch does not.
 CHUNK_FLOATS = 500_000
 # Probabilities that are kept for the backward pass, 256 MB; what goes beyond is made again, in half as much time more.
 KEPT_FLOATS = 64_000_000
 MAX_SCALE = 40.0
+
+
+def closeness(
+    concepts: Float[Tensor, "*batch dim"], scale: Float[Tensor, ""], vectors: Float[Tensor, "words dim"]
+) -> Float[Tensor, "*batch words"]:
+    """s <c, v(w)>: cosine similarity with every word, scaled."""
+    scaled = scale * concepts
+    if torch.is_grad_enabled() or scaled.shape[:-1] != (1,):
+        return scaled @ vectors.T
+    return products(scaled[0], vectors.T)[None]
 
 
 def word_logits(
@@ -24,8 +36,8 @@ def word_logits(
     vectors: Float[Tensor, "words dim"],
     resting: Float[Tensor, " words"],
 ) -> Float[Tensor, "*batch words"]:
-    """logit(w) = s <c, v(w)> + b(w): cosine similarity with every word, scaled, plus the word's resting level."""
-    return (scale * concepts) @ vectors.T + resting
+    """logit(w) = s <c, v(w)> + b(w): closeness to every word, plus the word's resting level."""
+    return closeness(concepts, scale, vectors) + resting
 
 
 class _TargetLogProbs(torch.autograd.Function):

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from engram_model.brain import Brain, concept
-from engram_model.head import word_logits
+from engram_model.head import closeness
 from engram_model.nearest import highest
 from engram_model.phrases import PhraseCounts
 from engram_model.recall import EpisodeGate, Recalled, Trust, episode_probs, gate_features
@@ -55,7 +55,7 @@ class Prediction:
     Attributes:
         probs: The blended distribution; sums to one over the vocabulary.
         shares: Share of brain, phrase memory and episodes in the blend.
-        logits: What the brain alone expects, before the softmax.
+        closeness: Cosine of the state with every word, scaled: what the brain alone expects without resting levels, before the softmax.
         brain_probs: What the brain alone expects.
         phrase_probs: What the phrase memory expects; None where it is off.
         episode_probs: What the episodes expect; None where there are none.
@@ -65,7 +65,7 @@ class Prediction:
 
     probs: Float[Tensor, "moments words"]
     shares: Float[Tensor, "moments 3"]
-    logits: Float[Tensor, "moments words"]
+    closeness: Float[Tensor, "moments words"]
     brain_probs: Float[Tensor, "moments words"]
     phrase_probs: Float[Tensor, "moments words"] | None
     episode_probs: Float[Tensor, "moments words"] | None
@@ -77,8 +77,10 @@ class Prediction:
 
         logit(w) - b(w) = s <c, v(w)>, so the cosines need not be taken again.
         """
-        closeness = (self.logits[moment] - resting)[len(SPECIALS) :].nan_to_num(nan=-math.inf)
-        return highest(closeness, count)[1] + len(SPECIALS)
+        near = self.closeness[moment]
+        if _any_removed(resting):
+            near = near.masked_fill(resting == -math.inf, -math.inf)
+        return highest(near[len(SPECIALS) :], count)[1] + len(SPECIALS)
 
     def credit(self, moment: int, word: int) -> dict[str, float]:
         """Who spoke: the posterior share of each source in one word, share * p_source(word) / p(word)."""
@@ -132,8 +134,8 @@ def predict(
             with the trust before its word.
     """
     vectors, resting = mind.vocabulary.vectors, mind.vocabulary.resting
-    logits = word_logits(concept(states), mind.brain.scale, vectors, resting)
-    brain_probs = logits.softmax(-1)
+    near = closeness(concept(states), mind.brain.scale, vectors)
+    brain_probs = (near + resting).softmax(-1)
     base, phrase_probs, phrase_share = brain_probs, None, states.new_zeros(len(states))
     if phrases is not None:
         phrase_probs = _without_removed(phrases[0], resting)
@@ -141,7 +143,7 @@ def predict(
         base = torch.lerp(brain_probs, phrase_probs, phrase_share[:, None])
     shares = torch.stack((1.0 - phrase_share, phrase_share, torch.zeros_like(phrase_share)), dim=1)
     if recalled is None or recalled.words.shape[1] == 0:
-        return Prediction(base, shares, logits, brain_probs, phrase_probs, None, None, None)
+        return Prediction(base, shares, near, brain_probs, phrase_probs, None, None, None)
     weights, background = mind.episode_gate.weights(recalled)
     remembered = episode_probs(recalled, weights, background)
     entropy = entropy_of(base)
@@ -155,7 +157,7 @@ def predict(
     share = (torch.sigmoid(logit) * known)[:, None]
     probs = torch.lerp(base, remembered, share)
     shares = shares.lerp(ALL_EPISODES, share)
-    return Prediction(probs, shares, logits, brain_probs, phrase_probs, remembered, recalled, weights)
+    return Prediction(probs, shares, near, brain_probs, phrase_probs, remembered, recalled, weights)
 
 
 def _followed(
@@ -170,10 +172,14 @@ def _followed(
     return torch.tensor([trust.follow(*word) for word in zip(*(c.tolist() for c in columns), strict=True)])
 
 
+def _any_removed(resting: Float[Tensor, " words"]) -> bool:
+    return bool(resting.numpy().min() == -math.inf)  # NumPy answers at once
+
+
 def _without_removed(
     probs: Float[Tensor, "moments words"], resting: Float[Tensor, " words"]
 ) -> Float[Tensor, "moments words"]:
-    if resting.numpy().min() > -math.inf:  # NumPy answers at once
+    if not _any_removed(resting):
         return probs
     probs = probs.masked_fill(resting == -math.inf, 0.0)
     return probs / probs.sum(-1, keepdim=True)

@@ -13,6 +13,7 @@ from engram_model.errors import ConfigError
 
 BLOCK = 32
 LONG = 16_384
+PARTS = 4
 
 
 def highest(scores: Float[Tensor, " n"], k: int) -> tuple[Float[Tensor, " found"], Int[Tensor, " found"]]:
@@ -29,6 +30,19 @@ def highest(scores: Float[Tensor, " n"], k: int) -> tuple[Float[Tensor, " found"
     places = torch.cat(((starts[:, None] + torch.arange(BLOCK)).flatten(), torch.arange(whole, count)))
     values, order = scores[places].topk(k)
     return values, places[order]
+
+
+def products(query: Float[Tensor, " dim"], columns: Float[Tensor, "dim n"]) -> Float[Tensor, " n"]:
+    """The product of a vector with each of many columns; long tables are cut into parts, so that more than one core works."""
+    count = columns.shape[1]
+    if count < LONG:
+        return query @ columns
+    size = count // PARTS
+    whole, found = PARTS * size, columns.new_empty(count)
+    parts = columns[:, :whole].unflatten(1, (PARTS, size)).transpose(0, 1)
+    torch.bmm(query.expand(PARTS, 1, -1), parts, out=found[:whole].view(PARTS, 1, size))
+    found[whole:] = query @ columns[:, whole:]
+    return found
 
 
 class NearestRows:
@@ -94,19 +108,10 @@ class NearestRows:
             hidden: rows that must not be found.
             lifted: rows that are ranked, each once, as if their cosines were higher by so much.
         """
-        cosines = self._cosines(query)
+        cosines = products(query, self._columns[:, : self._length])
         if hidden is not None:
             cosines.masked_fill_(hidden, -torch.inf)
         ranks, places = highest(cosines if lifted is None else cosines.index_add(0, *lifted), k)
         if hidden is not None:
             places = places[ranks > -torch.inf]
         return cosines[places], places
-
-    def _cosines(self, query: Float[Tensor, " dim"]) -> Float[Tensor, " rows"]:
-        columns = self._columns[:, : self._length]
-        if self._length < LONG:
-            return query @ columns
-        half = self._length // 2  # one product keeps one core busy, a pair of them two
-        halves = columns[:, : 2 * half].unflatten(1, (2, half)).transpose(0, 1)
-        cosines = torch.bmm(query.expand(2, 1, -1), halves).flatten()
-        return torch.cat((cosines, query @ columns[:, 2 * half :]))
