@@ -49,12 +49,22 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a record says about an action: so many successes in so many trials, so far off (0 is the situation itself)."""
+    """What a record says about an action.
+
+    Attributes:
+        action: What was done.
+        successes: Sum of the outcomes of its trials.
+        trials: How often it was tried.
+        distance: 0 in the situation itself, 1 in the same but for numbers and the like, 2 in a similar one.
+        likeness: How much the two situations have in common, 0 to 1; 1 where they are the same.
+        record_id: The record that says so.
+    """
 
     action: str
     successes: float
     trials: int
     distance: int
+    likeness: float
     record_id: str
 
 
@@ -63,7 +73,8 @@ def suggest(searcher: Searcher, context: str, *, agent_id: str, limit: int = 5) 
 
     Evidence comes in three circles: the situation word for word (or the task of this name), the same but for numbers and
     the like, and similar ones. For each action the next circle is opened only while there is less than `ENOUGH`
-    (backing off, Katz 1987), so that what is further off never outweighs what is near.
+    (backing off, Katz 1987). Similar situations count for as much as they are alike, the likest first, and together for
+    no more than the trials that are missing, so that what is further off never outweighs what is near.
 
     Args:
         searcher: Finds records.
@@ -86,12 +97,12 @@ def gathered(searcher: Searcher, context: str, agent_id: str) -> list[Evidence]:
     """All evidence about a situation, the nearest first; each record once at each distance."""
     store, same = searcher.store, key(context)
     near = similar(searcher, context, agent_id)
-    ids = [record.id for record in near]
+    likeness = {record.id: alike for record, alike in near}
     tried = trials(
         store,
         agent_id,
-        f"context_key = ? OR task = ? OR record_id IN ({', '.join('?' * len(ids))})",
-        [same, context, *ids],
+        f"context_key = ? OR task = ? OR record_id IN ({', '.join('?' * len(near))})",
+        [same, context, *likeness],
     )
     counted: dict[tuple[str, str, int], list[Outcome]] = {}
     for one in tried:
@@ -100,20 +111,32 @@ def gathered(searcher: Searcher, context: str, agent_id: str) -> list[Evidence]:
             distance = 0 if exact else 1 if one.context_key == same else 2
             counted.setdefault((one.record_id, one.action_key, distance), []).append(one)
     found = [
-        Evidence(group[-1].action, sum(one.outcome for one in group), len(group), distance, record_id)
+        Evidence(
+            group[-1].action,
+            sum(one.outcome for one in group),
+            len(group),
+            distance,
+            likeness[record_id] if distance == 2 else 1.0,
+            record_id,
+        )
         for (record_id, _, distance), group in counted.items()
     ]
-    return sorted([*found, *_told(near, context, agent_id, tried)], key=lambda one: one.distance)
+    return sorted([*found, *_told(near, context, agent_id, tried)], key=lambda one: (one.distance, -one.likeness))
 
 
-def similar(searcher: Searcher, context: str, agent_id: str) -> list[Record]:
-    """Records whose situations share enough of their words with this one, the rarer a word the more it counts."""
+def similar(searcher: Searcher, context: str, agent_id: str) -> list[tuple[Record, float]]:
+    """Records whose situations share enough of their words with this one, and how alike they are.
+
+    The rarer a word the more it counts; likeness is the weight of the words in common over the mean weight of all words
+    of either (Dice's coefficient).
+    """
     pool = searcher.pool(context, CANDIDATES // 5, agent_id, "1", [])
     ids = list(dict.fromkeys(name for found in pool.lists.values() for _, name, _ in found[:CANDIDATES]))
     records = searcher.store.select(agent_id, f"records.id IN ({', '.join('?' * len(ids))})", ids)
     asked = set(words(context))
     weights = rarities(searcher, asked.union(*(words(record.context) for record in records)))
-    return [record for record in records if overlap(asked, words(record.context), weights) >= NEAR]
+    shares = [overlap(asked, words(record.context), weights) for record in records]
+    return [(one, 2.0 * share / (1.0 + share)) for one, share in zip(records, shares, strict=True) if share >= NEAR]
 
 
 def rarities(searcher: Searcher, asked: Iterable[str]) -> dict[str, float]:
@@ -121,14 +144,16 @@ def rarities(searcher: Searcher, asked: Iterable[str]) -> dict[str, float]:
     return {word: searcher.rarity.idf(word) for word in asked}
 
 
-def _told(near: Sequence[Record], context: str, agent_id: str, tried: Sequence[Outcome]) -> list[Evidence]:
+def _told(
+    near: Sequence[tuple[Record, float]], context: str, agent_id: str, tried: Sequence[Outcome]
+) -> list[Evidence]:
     """What records count of which no trial can be seen: learned from others, by import or by grant.
 
     A pattern of another says the same as its experiences do: it counts only where none of those is there.
     """
     counted, seen = {one.record_id for one in tried}, {(one.agent_id, one.action_key) for one in tried}
     found: dict[tuple[str, str], tuple[bool, Evidence]] = {}
-    for record in near:
+    for record, alike in near:
         source, action = record.origin or record.agent_id, key(record.action)
         pattern = record.fields.get("kind") is not None
         count, own = record.successes + record.failures, source == agent_id
@@ -137,24 +162,35 @@ def _told(near: Sequence[Record], context: str, agent_id: str, tried: Sequence[O
         distance = 0 if plain(record.context) == plain(context) else 1 if key(record.context) == key(context) else 2
         known = found.get((source, action))
         if known is None or (known[0] and not pattern):
-            found[source, action] = (pattern, Evidence(record.action, record.successes, count, distance, record.id))
+            likeness = alike if distance == 2 else 1.0
+            told = Evidence(record.action, record.successes, count, distance, likeness, record.id)
+            found[source, action] = (pattern, told)
     return [each for _, each in found.values()]
 
 
 def _suggestion(group: Sequence[Evidence]) -> Suggestion:
+    """What the evidence about one action, the nearest first, says together."""
     used: list[Evidence] = []
-    for distance in range(3):
+    for distance in (0, 1):
         if sum(one.trials for one in used) < ENOUGH:
             used += [one for one in group if one.distance == distance]
-    successes, count = sum(one.successes for one in used), sum(one.trials for one in used)
-    rate = interval(successes, count)
+    successes, count = sum(one.successes for one in used), float(sum(one.trials for one in used))
+    room = min(ENOUGH - count, count or ENOUGH)
+    for one in group:
+        if one.distance == 2 and room > 0.0:
+            weight = min(one.likeness, room / one.trials)
+            successes, count = successes + weight * one.successes, count + weight * one.trials
+            room -= weight * one.trials
+            used.append(one)
+    rate = interval(min(successes, count), count)
+    trials_used = sum(one.trials for one in used)
     return Suggestion(
         action=used[0].action,
-        successes=successes,
-        trials=count,
+        successes=sum(one.successes for one in used),
+        trials=trials_used,
         estimate=rate.estimate,
         low=rate.low,
         high=rate.high,
-        enough=count >= ENOUGH,
+        enough=trials_used >= ENOUGH,
         record_ids=tuple(dict.fromkeys(one.record_id for one in used)),
     )

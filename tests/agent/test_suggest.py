@@ -45,6 +45,23 @@ def test_what_is_alike_helps_where_nothing_nearer_is_known_and_what_is_not_does_
     assert memory.suggest("the cat sleeps") == []
 
 
+def test_much_that_is_only_alike_does_not_outweigh_little_that_is_the_same(memory: Memory) -> None:
+    for _ in range(9):
+        memory.record("payment gateway times out at night", "retry", 1)
+    alike = memory.suggest("payment gateway times out on mobile")[0]
+    assert (alike.successes, alike.trials) == (9, 9) and 0.5 < alike.estimate < interval(9, 9).estimate
+    memory.record("payment gateway times out on mobile", "retry", 0)
+    tried = memory.suggest("payment gateway times out on mobile")[0]
+    assert (tried.successes, tried.trials) == (9, 10) and tried.estimate <= 0.5
+
+
+def test_the_more_alike_a_situation_the_more_it_counts(memory: Memory) -> None:
+    for action, place in (("retry", "on mobile at night"), ("wait", "in the warehouse of another shop")):
+        memory.record(f"payment gateway times out {place}", action, 1)
+    found = {one.action: one.estimate for one in memory.suggest("payment gateway times out on mobile")}
+    assert found["retry"] > found["wait"] > 0.5
+
+
 def test_a_task_is_known_by_its_name(memory: Memory) -> None:
     memory.record("login times out", "retry", 1, task="auth-123")
     memory.record("something else", "wait", 1, task="auth-9")
