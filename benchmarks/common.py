@@ -103,11 +103,14 @@ def record(name: str, figures: dict[str, Any]) -> Path:
 
 
 def commit() -> str:
-    """The commit that was measured, with + where files had changed since."""
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True, check=False
-    )
-    return found.stdout.strip() or "unknown"
+    """The commit that was measured, with + where files other than results had changed since."""
+    short = _git("rev-parse", "--short", "HEAD").stdout.strip()
+    changed = _git("diff", "--quiet", "HEAD", "--", ":/", ":(exclude)results").returncode
+    return f"{short}{'+' * bool(changed)}" if short else "unknown"
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
 
 
 def machine() -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""After training: sets when to halt and how far to believe each memory, on text the brain has not learned.
+"""After training: sets how sure to be, when to halt and how far to believe each memory, on text not learned.
 
 It must not know how the brain was trained.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -28,6 +29,8 @@ from engram_model.text import USER_ID
 MAX_COST = 0.009
 TARGET_SHARE = 0.645
 MOST_WORDS = 20_000
+SCALE_WORDS = 4_000
+FACTORS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 1.05, 1.1)
 STEPS = 200
 DECAY = 0.1
 BATCH = 1024
@@ -105,31 +108,65 @@ def by_turns(texts: Sequence[WordIds]) -> list[list[int]]:
 
 
 def calibrate(mind: Mind, texts: Sequence[WordIds], generator: torch.Generator) -> None:
-    """Set the phrase gate, the halt gate's thresholds and the episode gate, in this order, on held-out text."""
+    """Set phrase gate, scale, the halt gate's thresholds and the episode gate on held-out text."""
     fit_phrase_gate(mind, texts, generator)
+    if fit_scale(mind, texts) != 1.0:
+        fit_phrase_gate(mind, texts, generator)
     set_halting(mind, texts)
     fit_episode_gate(mind, texts, generator)
+
+
+@torch.no_grad()
+def fit_scale(mind: Mind, texts: Sequence[WordIds]) -> float:
+    """Multiply the brain's scale by what makes the words likeliest, phrases blended in; returns the factor.
+
+    A brain that has read its text many times is surer than it is right: temperature scaling (Guo et al. 2017, section 4.2),
+    with every loop counted the same.
+    """
+    chosen = first_words(texts, SCALE_WORDS)
+    targets, states = _after_every_loop(mind, chosen)
+    trained = mind.brain.scale.log()
+    found: dict[float, float] = {}
+    for factor in FACTORS:
+        mind.brain.log_scale.copy_(trained + math.log(factor))
+        found[factor] = sum(float(losses(mind, chosen, targets, state).mean()) for state in states)
+    best = min(found, key=lambda factor: found[factor])
+    mind.brain.log_scale.copy_(trained + math.log(best))
+    return best
 
 
 def fit_phrase_gate(mind: Mind, texts: Sequence[WordIds], generator: torch.Generator) -> None:
     """Fit the share of the counted phrases by maximum likelihood on text that neither brain nor counts have seen.
 
-    Blending during training, with leave-one-out counts, was tried and starves the brain: what phrases can say, it
-    then never learns.
+    Words that halt early are blended by the same gate, so it learns from the state after every loop. Blending during
+    training, with leave-one-out counts, was tried and starves the brain: what phrases can say, it then never learns.
     """
     if mind.phrases is None:
         return
     chosen = first_words(texts, MOST_WORDS)
-    reading = read(mind, chosen, loops=mind.brain.config.max_ponder)
+    targets, states = _after_every_loop(mind, chosen)
     counted, features = _counted(mind.phrases, chosen)
-    said = _said(mind, reading.targets, reading.states)
-    data = {"brain": said, "phrase": counted, "features": features, "state": reading.states}
+    data = {
+        "brain": torch.cat([_said(mind, targets, state) for state in states]),
+        "phrase": counted.repeat(len(states)),
+        "features": features.repeat(len(states), 1),
+        "state": states.flatten(0, 1),
+    }
     gate = mind.phrase_gate
 
     def loss(part: dict[str, Tensor]) -> Tensor:
         return -blend(part["brain"], part["phrase"], gate(part["state"], part["features"])).mean()
 
     _fit(gate, data, loss, generator)
+
+
+def _after_every_loop(
+    mind: Mind, texts: Sequence[WordIds]
+) -> tuple[Int[Tensor, " words"], Float[Tensor, "loops words dim"]]:
+    """The words of some texts, and the state before each of them after every loop."""
+    reading = read(mind, texts, loops=mind.brain.config.max_ponder, every_loop=True)
+    assert reading.every_state is not None
+    return reading.targets, reading.every_state
 
 
 def _fit(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -22,6 +23,7 @@ from engram_model.calibration import (
     first_words,
     fit_episode_gate,
     fit_phrase_gate,
+    fit_scale,
     losses,
     set_halting,
 )
@@ -138,6 +140,32 @@ def test_a_phrase_memory_that_knows_the_text_is_believed_and_one_that_does_not_i
     assert float(shares(good, NEW)[:, 1].mean()) > 0.8 > 0.2 > float(shares(bad, NEW)[:, 1].mean())
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_brain_that_is_too_sure_is_made_less_sure_and_one_that_is_not_stays_as_it_is(counted: bool) -> None:
+    who = fresh()
+    who.phrases = who.phrases if counted else None
+    while fit_scale(who, NEW) != 1.0:
+        pass
+    right, best = who.brain.log_scale.clone(), loss(who, NEW)
+    with torch.no_grad():
+        who.brain.log_scale += math.log(1.25)
+    assert loss(who, NEW) > best
+    assert fit_scale(who, NEW) == 0.8
+    torch.testing.assert_close(who.brain.log_scale.data, right.data)
+
+
+def test_the_phrase_gate_suits_words_that_halt_early() -> None:
+    who = fresh(PhraseCounts.fit(NEW, WORDS))
+    fit_phrase_gate(who, NEW, seeded())
+    reading = read(who, NEW, loops=LOOPS, every_loop=True)
+    assert reading.every_state is not None
+    fitted = [float(losses(who, NEW, reading.targets, state).mean()) for state in reading.every_state]
+    who.phrase_gate = PhraseGate(who.vocabulary.dim)
+    assert all(
+        a < float(losses(who, NEW, reading.targets, s).mean()) for a, s in zip(fitted, reading.every_state, strict=True)
+    )
+
+
 def test_episodes_are_believed_where_the_text_repeats_itself() -> None:
     again, never = [np.tile(some_texts((19,), seed=n)[0], 3) for n in (5, 6, 7)], some_texts((61, 67, 59), seed=8)
     found = []
@@ -187,13 +215,13 @@ def state(who: Mind) -> dict[str, torch.Tensor]:
     return {f"{part}.{name}": v.clone() for part, m in parts.items() for name, v in m.state_dict().items()}
 
 
-def test_calibration_sets_the_gates_and_the_threshold_and_leaves_brain_and_words_alone() -> None:
+def test_calibration_sets_gates_scale_and_thresholds_and_leaves_what_the_brain_thinks_and_its_words_alone() -> None:
     who = fresh()
     before, vectors = state(who), copy.deepcopy(who.vocabulary.vectors)
     losses = remembering(who, NEW)
     calibrate(who, NEW, seeded())
     moved = {name for name, value in state(who).items() if not torch.equal(value, before[name])}
-    assert {name for name in moved if name.startswith("brain.")} == {"brain.halt.thresholds"}
+    assert {name for name in moved if name.startswith("brain.")} == {"brain.halt.thresholds", "brain.log_scale"}
     assert {name.split(".")[0] for name in moved} == {"brain", "phrase", "episode"}
     assert torch.equal(who.vocabulary.vectors, vectors) and remembering(who, NEW) < losses
     assert not any(module.training for module in (who.brain, who.phrase_gate, who.episode_gate))
