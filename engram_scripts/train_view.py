@@ -97,7 +97,7 @@ def train(arguments: argparse.Namespace) -> int:
         if not finished:
             return _break_off(arguments, learning, save_state, out)
         save_state()  # should the store be gone or the disk full, --resume has only the last step left
-        print("setting the halt gate and the episode gate on held-out text ...", file=out, flush=True)
+        print("setting scale and gates on held-out text ...", file=out, flush=True)
         engram = learning.finish(known)
         engram.save(arguments.brain, arguments.chroma)
     state_file.unlink(missing_ok=True)
