@@ -155,7 +155,7 @@ class Chat:
             turn.text = join_words([t.word for t in turn.thoughts], self.engram.vocabulary.forms)
             turn.seconds = time.perf_counter() - began
             self.history.append(turn)
-            self.reader.lessons = None
+            self.reader.lessons, self.reader.recollects = None, False
             if self.remember:
                 self._remember(self.reader, turn, again + first, again)
 
@@ -190,6 +190,7 @@ class Chat:
         turn.recollected = [join_words(words, vocabulary.forms) for words in (*told, *(e.words for e in read))]
         ids = [word_id for words in before for word_id in vocabulary.encode(words).tolist()]
         self._read_again([*ids, *earlier])
+        self.reader.recollects = True
         if read:
             self.reader.learn_again(ids)
         return len(ids)

@@ -29,8 +29,8 @@ SPEAKERS = (*SOURCES, "lesson")
 CANDIDATES = 5
 NEAREST = 3
 PHRASE_REACH = 8
-LESSON_TRUST = 2.0
-"""How much more, in logits, moments are believed while lessons are among them (docs/log.md)."""
+RECOLLECTED_TRUST = 2.0
+"""How much more, in logits, moments are believed in an answer before which something was read again (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class Reader:
         self._stepper = Stepper(mind.brain)
         self.trust = Trust()
         self.lessons: EpisodicMemory | None = None
+        self.recollects = False
         self._output: BrainOutput
         self._state: Float[Tensor, "1 dim"]
         self._concept: Float[Tensor, " dim"]
@@ -177,7 +178,7 @@ class Reader:
         memories = [memory for memory in (own, self.lessons) if memory is not None and len(memory)]
         if memories:
             recalled = recall_one(memories, self._concept, self.suffix(), len(self.mind.vocabulary))
-        trust = self.trust if self.lessons is None else Trust(self.trust.level + LESSON_TRUST)
+        trust = Trust(self.trust.level + RECOLLECTED_TRUST) if self.recollects else self.trust
         came = None if heard is None else torch.tensor([heard])
         return predict(self.mind, self._state, phrases, recalled, trust, came)
 

@@ -11,7 +11,7 @@ import torch
 
 from engram_model.config import GenerationConfig
 from engram_model.engram import Engram
-from engram_model.generation import Reader
+from engram_model.generation import RECOLLECTED_TRUST, Reader
 from engram_model.lessons import COLLECTION
 from engram_model.recollection import COVERAGE, MOST, NEAR_BEST, information, recollect, statements
 from engram_model.records import Episode
@@ -200,6 +200,21 @@ def test_what_was_told_comes_before_what_was_read(engram: Engram) -> None:
     chat.say("my name is Zebulon.")
     chat.say(ASKED)
     assert chat.history[-1].recollected == ["My name is Zebulon"]
+
+
+def test_moments_are_believed_more_while_what_was_told_is_read_again(engram: Engram) -> None:
+    chat = engram.chat(CALM)
+    chat.say("my name is Zebulon.")
+    answer = chat.stream(ASKED)
+    next(answer)
+    more = chat.reader.predict().shares[0]
+    chat.reader.recollects = False
+    usual = chat.reader.predict().shares[0]
+    logits = [float(share[2].logit()) for share in (more, usual)]
+    assert logits[0] - logits[1] == pytest.approx(RECOLLECTED_TRUST, abs=1e-3)
+    chat.reader.recollects = True
+    list(answer)
+    assert not chat.reader.recollects, "the next turn listens as ever"
 
 
 def test_lessons_live_in_the_store(copy_of_brain: Path) -> None:
