@@ -18,7 +18,7 @@ PARTS = 4
 
 
 def highest(scores: Float[Tensor, " n"], k: int) -> tuple[Float[Tensor, " found"], Int[Tensor, " found"]]:
-    """The k highest scores, best first, and their places: `topk`, a quarter of its time on short rows, a tenth on long ones.
+    """The k highest scores, best first, and their places: `topk`, as fast on a few thousand, five times so on 100,000.
 
     Every 32 scores that stand a fixed stride apart have one highest; k of these maxima are at least as high as the k-th
     highest of them, so nothing below that one is among the k best, and little else is left to sort. NumPy does it.
