@@ -118,6 +118,7 @@ def _speaker(engram: Engram, words: int, moments: int) -> Callable[[], int]:
         ids = engram.vocabulary.encode(lessons).tolist()
         reader.read(ids)
         reader.learn_again(ids)
+        reader.recollects = True
 
     def step() -> int:
         prediction = reader.predict()

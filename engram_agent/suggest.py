@@ -30,7 +30,7 @@ class Suggestion:
         action: What to do.
         successes: Sum of the outcomes of its trials.
         trials: How often it was tried.
-        estimate: The rate of success that is expected.
+        estimate: The rate of success that is expected; trials in situations that are only similar count for less.
         low: Lower bound of its 95 % interval.
         high: Upper bound of its 95 % interval.
         enough: Whether it was tried three times at least.

@@ -77,9 +77,8 @@ def set_halting(mind: Mind, texts: Sequence[WordIds]) -> float:
     if most == 1:
         return 1.0
     chosen = first_words(texts, MOST_WORDS)
-    reading = read(mind, chosen, loops=most, every_loop=True)
-    assert reading.every_state is not None
-    each = torch.stack([losses(mind, chosen, reading.targets, state) for state in reading.every_state], dim=1)
+    reading, states = _after_every_loop(mind, chosen)
+    each = torch.stack([losses(mind, chosen, reading.targets, state) for state in states], dim=1)
     thresholds, loops = calibrate_thresholds(reading.gains.double(), each.double(), MAX_COST, TARGET_SHARE)
     mind.brain.halt.thresholds.copy_(thresholds)
     return loops
@@ -124,12 +123,12 @@ def fit_scale(mind: Mind, texts: Sequence[WordIds]) -> float:
     with every loop counted the same.
     """
     chosen = first_words(texts, SCALE_WORDS)
-    targets, states = _after_every_loop(mind, chosen)
+    reading, states = _after_every_loop(mind, chosen)
     trained = mind.brain.scale.log()
     found: dict[float, float] = {}
     for factor in FACTORS:
         mind.brain.log_scale.copy_(trained + math.log(factor))
-        found[factor] = sum(float(losses(mind, chosen, targets, state).mean()) for state in states)
+        found[factor] = sum(float(losses(mind, chosen, reading.targets, state).mean()) for state in states)
     best = min(found, key=lambda factor: found[factor])
     mind.brain.log_scale.copy_(trained + math.log(best))
     return best
@@ -144,10 +143,10 @@ def fit_phrase_gate(mind: Mind, texts: Sequence[WordIds], generator: torch.Gener
     if mind.phrases is None:
         return
     chosen = first_words(texts, MOST_WORDS)
-    targets, states = _after_every_loop(mind, chosen)
+    reading, states = _after_every_loop(mind, chosen)
     counted, features = _counted(mind.phrases, chosen)
     data = {
-        "brain": torch.cat([_said(mind, targets, state) for state in states]),
+        "brain": torch.cat([_said(mind, reading.targets, state) for state in states]),
         "phrase": counted.repeat(len(states)),
         "features": features.repeat(len(states), 1),
         "state": states.flatten(0, 1),
@@ -160,13 +159,11 @@ def fit_phrase_gate(mind: Mind, texts: Sequence[WordIds], generator: torch.Gener
     _fit(gate, data, loss, generator)
 
 
-def _after_every_loop(
-    mind: Mind, texts: Sequence[WordIds]
-) -> tuple[Int[Tensor, " words"], Float[Tensor, "loops words dim"]]:
-    """The words of some texts, and the state before each of them after every loop."""
+def _after_every_loop(mind: Mind, texts: Sequence[WordIds]) -> tuple[Reading, Float[Tensor, "loops words dim"]]:
+    """A reading of some texts with all loops, and the state before each word after every loop."""
     reading = read(mind, texts, loops=mind.brain.config.max_ponder, every_loop=True)
     assert reading.every_state is not None
-    return reading.targets, reading.every_state
+    return reading, reading.every_state
 
 
 def _fit(

@@ -97,6 +97,9 @@ class Reader:
         mind: Who reads.
         memory: Episodes to recall, or None.
         config: Loops and switches of the memories.
+
+    Attributes:
+        recollects: Whether something was read again before this answer; its moments are then believed more.
     """
 
     def __init__(self, mind: Mind, memory: EpisodicMemory | None, config: GenerationConfig) -> None:
