@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from engram_agent.experience import value_of
+from engram_agent.likeness import likenesses
 from engram_agent.memory import ANYONE, Memory
 from engram_agent.outcomes import SUCCESS
 from engram_agent.patterns import Pattern, all_of
-from engram_agent.phrases import key, overlap, signature, words
+from engram_agent.phrases import key, signature
 from engram_agent.prevention import Check, against
 from engram_agent.privacy import redact
 from engram_agent.search import Hit
-from engram_agent.suggest import NEAR, Suggestion, rarities
+from engram_agent.suggest import NEAR, Suggestion
 
 RELEVANT = 0.8
 """Least relevance of a memory that is given along."""
@@ -189,9 +190,9 @@ def relevant(memory: Memory, task: str, *, agent_id: str = ANYONE, now: float | 
 
 def _near(memory: Memory, task: str, failures: Sequence[Pattern]) -> list[Pattern]:
     """Failures that happened in situations like this one."""
-    asked = set(words(task))
-    weights = rarities(memory.searcher, asked.union(*(words(one.context) for one in failures)))
-    return [one for one in failures if overlap(asked, words(one.context), weights) >= NEAR]
+    searcher = memory.searcher
+    alike = likenesses(task, [one.context for one in failures], searcher.rarity, searcher.thesaurus)
+    return [one for one, much in zip(failures, alike, strict=True) if much >= NEAR]
 
 
 def _attempt(value: Any, error: Exception | None) -> Attempt:

@@ -5,9 +5,13 @@ It must not know who may see what; the caller says which records are looked at.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from engram_agent.database import Database
 from engram_agent.records import Record
@@ -24,6 +28,36 @@ STOP_WORDS = frozenset(
     """.split()  # noqa: SIM905
 )
 MARK = re.compile("\x01(.*?)\x02")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A word that is looked up.
+
+    Attributes:
+        text: The word, or an expression.
+        concept: Number of what it stands for.
+        much: How much of that it is, 0 to 1.
+        weight: What its score is multiplied by.
+    """
+
+    text: str
+    concept: int
+    much: float = 1.0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What a search by words has found.
+
+    Attributes:
+        best: Row, id and score of the records that were asked for, best first; higher is closer.
+        held: For each concept the rows that have it, and by what.
+    """
+
+    best: Sequence[tuple[int, str, float]]
+    held: Mapping[int, Mapping[int, Asked]]
 
 
 def terms(query: str) -> list[str]:
@@ -101,6 +135,55 @@ class WordIndex:
             [_any_of(asked, own), *values, count],
         )
         return [(row["row"], row["id"], row["score"]) for row in found]
+
+    def scan(self, asked: Sequence[Asked], where: str, values: Sequence[Any], count: int, *, own: bool = False) -> Scan:
+        """Records that have some of these words, best first.
+
+        A concept counts once in a record: by the word for it that scores most there.
+
+        Args:
+            asked: Words, as `terms` gives them, or expressions; each stands for a concept.
+            where: A condition on `records`, applied before the cut.
+            values: What stands for its question marks.
+            count: How many at most.
+            own: Only a record's own words count, not those of its neighbours.
+        """
+        weights = ", ".join(map(str, WEIGHTS.values()))
+        bm25 = f"SELECT rowid, -? * bm25(words, {weights}) FROM words WHERE words MATCH ?"
+        scores: dict[int, dict[int, float]] = {}
+        held: dict[int, dict[int, Asked]] = {}
+        for one in sorted(asked, key=lambda each: each.much):  # so that what is more of the concept is what is held
+            cursor = self.database.execute(bm25, [one.weight, _any_of([one.text], own)])
+            cursor.row_factory = None
+            found = dict(cursor.fetchall())
+            best = scores.setdefault(one.concept, found)
+            if best is not found:
+                best.update({row: score for row, score in found.items() if score > best.get(row, 0.0)})
+            held.setdefault(one.concept, {}).update(dict.fromkeys(found, one))
+        total: dict[int, float] = {}
+        for best in scores.values():
+            for row, score in best.items():
+                total[row] = total.get(row, 0.0) + score
+        return Scan(best=self._allowed(total, where, values, count), held=held)
+
+    def _allowed(
+        self, scores: Mapping[int, float], where: str, values: Sequence[Any], count: int
+    ) -> list[tuple[int, str, float]]:
+        """Row, id and score of the best that meet a condition; more are looked at until there are enough."""
+        rows, values_of = np.fromiter(scores, dtype=np.int64), np.fromiter(scores.values(), dtype=np.float64)
+        ordered = rows[np.lexsort((-rows, -values_of))].tolist()
+        found: list[tuple[int, str, float]] = []
+        start, step = 0, 2 * count
+        while start < len(ordered) and len(found) < count:
+            names = self.database.rows(  # a cross join keeps SQLite from walking all records of an agent
+                "SELECT records.row, records.id FROM json_each(?) AS wanted CROSS JOIN records"
+                f" ON records.row = wanted.value WHERE {where}",
+                [json.dumps(ordered[start : start + step]), *values],
+            )
+            known = {row["row"]: row["id"] for row in names}
+            found += [(row, known[row], scores[row]) for row in ordered[start : start + step] if row in known]
+            start, step = start + step, 4 * step
+        return found[:count]
 
     def shared(self, asked: Sequence[str], rows: Sequence[int]) -> dict[int, list[str]]:
         """Which of these words each of these rows has in its own texts, as they stand there, folded."""

@@ -6,15 +6,12 @@ It must not know what is asked.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 from engram_agent.store import Store
 
 BACKGROUND = 1_000
 """Records of other matters that are imagined beside those there are, so that in a small memory, too, a known word tells much."""
-POSTINGS = 3_000
-"""Places of words that one search looks at; in a large memory, the commonest words are left out until it fits."""
 FORMS = 3
 """Stems that stand for a word that no record has."""
 SHORT = 4
@@ -38,31 +35,21 @@ class Rarity:
         self._counted_at = 0
         self.refresh()
 
-    def idf(self, word: str) -> float:
-        """What a word tells: the log of how rare it is (Robertson & Zaragoza 2009, equation 3.3)."""
-        total, n = self.total + BACKGROUND, self.frequency(word)
+    def idf(self, *forms: str) -> float:
+        """What a word tells, in all these forms: the log of how rare it is (Robertson & Zaragoza 2009, equation 3.3)."""
+        total = self.total + BACKGROUND
+        n = min(self.total, sum(map(self.frequency, forms)))
         return math.log(1.0 + (total - n + 0.5) / (n + 0.5))
 
-    def forms(self, word: str) -> list[str]:
-        """The word if some record has it, else the stems that it is most like: `auth` or `authentification` is `authent`.
+    def alike(self, word: str) -> list[str]:
+        """The stems that a word of no record is most like: `authentification` is `authent`.
 
         A stem is like a word if one begins with the other, or if they share most letters in order.
         """
-        if self.frequency(word) or len(word) < SHORT:
-            return [word] if self.frequency(word) else []
+        if len(word) < SHORT:
+            return []
         close = {stem: _likeness(word, stem) for stem in self.store.words.stems(word[:2])}
         return sorted((stem for stem, value in close.items() if value >= LIKE), key=lambda stem: -close[stem])[:FORMS]
-
-    def affordable(self, words: Sequence[str]) -> list[str]:
-        """These words, the rarest first, as many as can be looked up in time; at least one."""
-        found: list[str] = []
-        places = 0
-        for word in sorted(words, key=self.frequency):
-            places += self.frequency(word)
-            if found and places > POSTINGS:
-                break
-            found.append(word)
-        return found
 
     def refresh(self) -> None:
         """Look how large the memory is by now: the highest row, which costs nothing to find. Each search does so once."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from engram_agent.index import STOP_WORDS, terms
+from engram_agent.concepts import Concept, affordable, concepts
+from engram_agent.index import STOP_WORDS, Asked, Scan, terms
 from engram_agent.rarity import Rarity
 from engram_agent.records import Record
 from engram_agent.store import Store
+from engram_agent.thesaurus import FORM, Thesaurus, shipped
 
 STRATEGIES = ("lexical", "vector", "hybrid")
 POOL = 5
@@ -31,7 +33,7 @@ COMMON = 0.05
 MOST_LINKED = 150
 NEAR = 0.15
 """Least cosine of a candidate by vectors."""
-FLOORS = {"loose": 0.2, "strict": 0.6}
+FLOORS = {"loose": 0.2, "strict": 0.65}
 """Least relevance: of the best hit, else nothing is found; where it is strict, of every hit."""
 RELEVANCE = (-3.0, 5.7, 9.0)
 """Logistic weights: one, coverage, closeness; fitted to tell evidence from what is found where there is none."""
@@ -70,13 +72,15 @@ class Pool:
         lists: Row, id and score of each, best first, by list: "lexical", "linked" and "vector".
         utilities: How often each has helped, 0 to 1, for those that were judged.
         unknown: Share of what the query says that stands in no record at all, in no form.
-        forms: For each word of the query the words of records that it stands for.
+        concepts: What the query asks for.
+        held: For each concept the rows that were found by it, and by what; first of one's own records, then of others'.
     """
 
-    lists: Mapping[str, list[tuple[int, str, float]]]
+    lists: Mapping[str, Sequence[tuple[int, str, float]]]
     utilities: Mapping[str, float]
     unknown: float
-    forms: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    concepts: Sequence[Concept] = ()
+    held: Sequence[Mapping[int, Mapping[int, Asked]]] = ({}, {})
 
     def ranks(self, name: str) -> dict[str, int]:
         """Place of each candidate in a list, from 1."""
@@ -95,7 +99,7 @@ class Weights:
     """
 
     lexical: float = 1.0
-    linked: float = 0.3
+    linked: float = 0.4
     vector: float = 0.5
     rrf_k: float = RRF_K
 
@@ -119,10 +123,11 @@ class Searcher:
     Args:
         store: The records.
         weights: How lists are fused.
+        thesaurus: Other words for those of a query; by default those that are shipped.
     """
 
-    def __init__(self, store: Store, weights: Weights | None = None) -> None:
-        self.store, self.weights = store, weights or Weights()
+    def __init__(self, store: Store, weights: Weights | None = None, thesaurus: Thesaurus | None = None) -> None:
+        self.store, self.weights, self.thesaurus = store, weights or Weights(), thesaurus or shipped()
         self.rarity = Rarity(store)
 
     def pool(self, query: str, limit: int, agent_id: str, where: str, values: Sequence[Any]) -> Pool:
@@ -131,26 +136,26 @@ class Searcher:
         count = max(LEAST_POOL, POOL * limit)
         self.rarity.refresh()
         asked = f"{seen} AND ({where})", [*seen_values, *values], count
-        weights = {word: self.rarity.idf(word) for word in terms(query)}
-        forms = {word: self.rarity.forms(word) for word in weights}
-        unknown = sum(weight for word, weight in weights.items() if not forms[word])
-        words = list(dict.fromkeys(form for each in forms.values() for form in each))
-        lexical = self._by_words(self.rarity.affordable(words), agent_id, *asked)
+        wanted = concepts(query, self.rarity, self.thesaurus)
+        mine, theirs = self._by_words(affordable(wanted, self.rarity), agent_id, *asked)
+        lexical = _merged(mine, theirs, count)
+        weights = {concept.word: concept.idf for concept in wanted}
+        known = {form for concept in wanted for form in (concept.word, *concept.forms)}
+        rare = self._rare_words(lexical, known)
         near = self.store.vectors.search(query, *asked, weight=lambda word: weights.get(word, 1.0))
         lists = {
             "lexical": lexical,
-            "linked": self._by_words(
-                self._rare_words([row for row, _, _ in lexical[:LINKS]], weights), agent_id, *asked
-            ),
+            "linked": self.store.words.search(rare, *asked, own=self.store.sees_others(agent_id)),
             "vector": [found for found in near if found[2] >= NEAR],
         }
+        unknown = sum(concept.idf * (1.0 - concept.known) for concept in wanted) / max(sum(weights.values()), 1e-9)
         names = list({name for found in lists.values() for _, name, _ in found})
-        known = self.store.database.rows(
+        judged = self.store.database.rows(
             f"SELECT record_id, helped, hindered FROM utilities WHERE record_id IN ({', '.join('?' * len(names))})",
             names,
         )
-        utilities = {row["record_id"]: (1 + row["helped"]) / (2 + row["helped"] + row["hindered"]) for row in known}
-        return Pool(lists, utilities, unknown / max(sum(weights.values()), 1e-9), forms)
+        utilities = {row["record_id"]: (1 + row["helped"]) / (2 + row["helped"] + row["hindered"]) for row in judged}
+        return Pool(lists, utilities, unknown, wanted, (mine.held, theirs.held))
 
     def order(self, pool: Pool, strategy: str) -> list[tuple[str, float]]:
         """Candidates by a strategy, best first, with their scores.
@@ -195,9 +200,6 @@ class Searcher:
         ranks = {name: pool.ranks(name) for name in pool.lists}
         rows = {found: row for each in pool.lists.values() for row, found, _ in each}
         closeness = {found: score for _, found, score in pool.lists["vector"]}
-        shared = self.store.words.shared(
-            [form for each in pool.forms.values() for form in each], [rows[name] for name, _ in best]
-        )
         marks = ", ".join("?" * len(best))
         records = {
             record.id: record
@@ -205,40 +207,46 @@ class Searcher:
         }
         mine = [rows[name] for name, record in records.items() if record.agent_id == agent_id]
         theirs = [rows[name] for name, record in records.items() if record.agent_id != agent_id]
-        coverage = self._coverage(pool, mine) | self._coverage(pool, theirs, own=True)
+        held = self._held(pool, mine) | self._held(pool, theirs, own=True)
+        forms = {one.text for each in held.values() for one in each.values()}
+        shared = self.store.words.shared(sorted(forms), list(held))
+        whole = max(sum(concept.idf for concept in pool.concepts), 1e-9)
+        asked = {self.thesaurus.base(concept.word) for concept in pool.concepts}
         found = []
         for name, score in best:
-            relevance = _relevance(coverage.get(rows[name], 0.0), closeness.get(name, 0.0))
+            covered = sum(pool.concepts[number].idf * one.much for number, one in held.get(rows[name], {}).items())
+            relevance = _relevance(covered / whole, closeness.get(name, 0.0))
             if name not in records or (relevance < floor and floor > FLOORS["loose"]):
                 continue
             places = {each: ranks[each][name] for each in ranks if name in ranks[each]}
-            why = _why(shared.get(rows[name], []), places, closeness.get(name, 0.0), pool.utilities.get(name))
+            words = {word: self.thesaurus.base(word) in asked for word in shared.get(rows[name], [])}
+            why = _why(words, places, closeness.get(name, 0.0), pool.utilities.get(name))
             found.append(Hit(id=name, score=score, relevance=relevance, why=why, record=records[name], ranks=places))
         return found if max((hit.relevance for hit in found), default=0.0) >= floor else []
 
     def _by_words(
-        self, words: Sequence[str], agent_id: str, where: str, values: Sequence[Any], count: int
-    ) -> list[tuple[int, str, float]]:
-        """Records by words, best first; another's by its own words alone: a grant on one turn tells nothing of the next."""
-        search = self.store.words.search
-        mine = search(words, f"records.agent_id = ? AND {where}", [agent_id, *values], count)
+        self, asked: Sequence[Asked], agent_id: str, where: str, values: Sequence[Any], count: int
+    ) -> tuple[Scan, Scan]:
+        """One's own records by words, and another's by its own words alone: a grant on one turn tells nothing of the next."""
+        scan = self.store.words.scan
+        mine = scan(asked, f"records.agent_id = ? AND {where}", [agent_id, *values], count)
         if not self.store.sees_others(agent_id):
-            return mine
-        theirs = search(words, f"records.agent_id <> ? AND {where}", [agent_id, *values], count, own=True)
-        return sorted([*mine, *theirs], key=lambda found: (-found[2], -found[0]))[:count]
+            return mine, Scan(best=[], held={})
+        return mine, scan(asked, f"records.agent_id <> ? AND {where}", [agent_id, *values], count, own=True)
 
-    def _rare_words(self, rows: Sequence[int], known: Mapping[str, float]) -> list[str]:
+    def _rare_words(self, lexical: Sequence[tuple[int, str, float]], known: set[str]) -> list[str]:
         """What the best records speak of beside the query: their rarest words that stand elsewhere too.
 
         Evidence in several steps is found this way (pseudo-relevance feedback, Lavrenko & Croft 2001): the record that
         answers the first step names what the second is about. Turns of a conversation are not followed: their neighbours
         are in the index already, and on single turns links took away more than they gave.
         """
+        rows = [row for row, _, _ in lexical[:LINKS]]
         marks = ", ".join("?" * len(rows))
         said = self.store.database.rows(
             f"SELECT context, action, result FROM records WHERE row IN ({marks}) AND conversation IS NULL", rows
         )
-        words = [set(terms(" ".join(record))) - set(known) - STOP_WORDS for record in said]
+        words = [set(terms(" ".join(record))) - known - STOP_WORDS for record in said]
         value = {
             word: self.rarity.idf(word)
             for word in set().union(*words)
@@ -247,18 +255,25 @@ class Searcher:
         ranked = sorted(value, key=lambda word: (-value[word] * sum(word in each for each in words), word))
         return ranked[:LINK_WORDS]
 
-    def _coverage(self, pool: Pool, rows: Sequence[int], *, own: bool = False) -> dict[int, float]:
-        """The share of a query's words that each row has, each word weighing what it tells (its idf)."""
-        if not rows:
-            return {}
-        have: dict[int, float] = dict.fromkeys(rows, 0.0)
-        whole = 0.0
-        for word, forms in pool.forms.items():
-            weight = self.rarity.idf(word)
-            whole += weight
-            for row in {row for form in forms for row in self.store.words.having(form, rows, own=own)}:
-                have[row] += weight
-        return {row: weight / whole for row, weight in have.items()} if whole else have
+    def _held(self, pool: Pool, rows: Sequence[int], *, own: bool = False) -> dict[int, dict[int, Asked]]:
+        """Which concepts each row has, and by what; those that were too common to be looked up are looked for now."""
+        found: dict[int, dict[int, Asked]] = {row: {} for row in rows}
+        for number, concept in enumerate(pool.concepts):
+            have = pool.held[own].get(number, {})
+            if not have and rows:
+                own_forms = [form for form, much in concept.forms.items() if much >= FORM]
+                have = {
+                    row: Asked(text=form, concept=number)
+                    for form in own_forms
+                    for row in self.store.words.having(form, rows, own=own)
+                }
+            for row in found.keys() & have.keys():
+                found[row][number] = have[row]
+        return found
+
+
+def _merged(one: Scan, other: Scan, count: int) -> list[tuple[int, str, float]]:
+    return sorted([*one.best, *other.best], key=lambda found: (-found[2], -found[0]))[:count]
 
 
 def _relevance(coverage: float, closeness: float) -> float:
@@ -272,8 +287,11 @@ def _relevance(coverage: float, closeness: float) -> float:
     return 1.0 / (1.0 + math.exp(-(one + covers * coverage + close * closeness)))
 
 
-def _why(words: Sequence[str], ranks: Mapping[str, int], closeness: float, utility: float | None) -> str:
-    said = [f"shares {', '.join(words[:6])}"] if words else []
+def _why(words: Mapping[str, bool], ranks: Mapping[str, int], closeness: float, utility: float | None) -> str:
+    """Args: words: Those of the record by which it was found, and whether they are the query's or others for them."""
+    shared, related = ([word for word, same in words.items() if same == wanted][:6] for wanted in (True, False))
+    said = [f"shares {', '.join(shared)}"] if shared else []
+    said += [f"related: {', '.join(related)}"] if related else []
     if "vector" in ranks:
         said.append(f"near in meaning or spelling ({closeness:.2f})")
     if "linked" in ranks and not said:

@@ -5,20 +5,21 @@ It must not know how outcomes are recorded, nor what is done with a suggestion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engram_agent.errors import must_be_text
 from engram_agent.intervals import interval
+from engram_agent.likeness import likenesses
 from engram_agent.outcomes import Outcome, trials
-from engram_agent.phrases import key, overlap, plain, words
+from engram_agent.phrases import key, plain
 from engram_agent.records import Record
 from engram_agent.search import Searcher
 
 ENOUGH = 3
 """Trials from which there is enough evidence; evidence from further off is used only where there is less."""
-NEAR = 0.15
-"""Least share of their words, by weight, that two situations must have in common to be alike."""
+NEAR = 0.25
+"""Least likeness of two situations that tell of each other."""
 CANDIDATES = 50
 
 
@@ -125,23 +126,12 @@ def gathered(searcher: Searcher, context: str, agent_id: str) -> list[Evidence]:
 
 
 def similar(searcher: Searcher, context: str, agent_id: str) -> list[tuple[Record, float]]:
-    """Records whose situations share enough of their words with this one, and how alike they are.
-
-    The rarer a word the more it counts; likeness is the weight of the words in common over the mean weight of all words
-    of either (Dice's coefficient).
-    """
+    """Records whose situations are like this one, and how alike they are: see `likeness`."""
     pool = searcher.pool(context, CANDIDATES // 5, agent_id, "1", [])
     ids = list(dict.fromkeys(name for found in pool.lists.values() for _, name, _ in found[:CANDIDATES]))
     records = searcher.store.select(agent_id, f"records.id IN ({', '.join('?' * len(ids))})", ids)
-    asked = set(words(context))
-    weights = rarities(searcher, asked.union(*(words(record.context) for record in records)))
-    shares = [overlap(asked, words(record.context), weights) for record in records]
-    return [(one, 2.0 * share / (1.0 + share)) for one, share in zip(records, shares, strict=True) if share >= NEAR]
-
-
-def rarities(searcher: Searcher, asked: Iterable[str]) -> dict[str, float]:
-    """How much each word tells among the records."""
-    return {word: searcher.rarity.idf(word) for word in asked}
+    alike = likenesses(context, [record.context for record in records], searcher.rarity, searcher.thesaurus)
+    return [(record, much) for record, much in zip(records, alike, strict=True) if much >= NEAR]
 
 
 def _told(
