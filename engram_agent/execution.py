@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engram_agent.experience import value_of
+from engram_agent.hits import Hit
 from engram_agent.likeness import likenesses
 from engram_agent.memory import ANYONE, Memory
 from engram_agent.outcomes import SUCCESS
@@ -19,7 +20,6 @@ from engram_agent.patterns import Pattern, all_of
 from engram_agent.phrases import key, signature
 from engram_agent.prevention import Check, against
 from engram_agent.privacy import redact
-from engram_agent.search import Hit
 from engram_agent.suggest import NEAR, Suggestion
 
 RELEVANT = 0.8

@@ -34,7 +34,7 @@ def likenesses(context: str, others: Sequence[str], rarity: Rarity, thesaurus: T
 def _dice(one: set[str], other: set[str], weights: Mapping[str, float], thesaurus: Thesaurus) -> float:
     common = _common(one, other, weights, thesaurus) + _common(other, one, weights, thesaurus)
     whole = sum(weights[base] for base in (*one, *other))
-    return common / whole if whole else 0.0
+    return min(1.0, common / whole) if whole else 0.0
 
 
 def _common(one: set[str], other: set[str], weights: Mapping[str, float], thesaurus: Thesaurus) -> float:

@@ -38,6 +38,7 @@ from engram_agent.searches import Searches
 from engram_agent.store import SAME, Store
 from engram_agent.suggest import Suggestion, suggest
 from engram_agent.summaries import summarise, within
+from engram_agent.thesaurus import Thesaurus
 
 ANYONE = "default"
 MOST = 10_000
@@ -54,6 +55,7 @@ class Memory:
         same: How alike context, action and result must be for two records to be one, 0 to 1.
         explore: Whether searches now and then try what is not thought best, to learn more.
         seed: Of the exploration; by default another one each time.
+        thesaurus: Other words for those of a query; by default those that are shipped.
 
     Example:
         >>> memory = Memory("memories.db")                                      # doctest: +SKIP
@@ -68,9 +70,10 @@ class Memory:
         same: float = SAME,
         explore: bool = True,
         seed: int | None = None,
+        thesaurus: Thesaurus | None = None,
     ) -> None:
         self.records = Store(path, embedder, same)
-        self.searcher = Searcher(self.records, weights)
+        self.searcher = Searcher(self.records, weights, thesaurus)
         self.router = Router(self.records.database, explore, random.Random(seed))
         self.searches = Searches(self.records.database, self.router)
         self.judging = Judge(self.records, self.router, self.searches)
@@ -160,10 +163,7 @@ class Memory:
             query: Any text.
             limit: How many at most.
             agent_id: Who asks; only what it may see is found.
-            memory_type: Only records of this type.
-            project: Only records of this project.
-            conversation: Only turns of this conversation.
-            tags: Only records with all of these.
+            memory_type, project, conversation, tags: Only records of this type, project and conversation, with all these tags.
             strategy: "lexical", "vector" or "hybrid"; by default what has helped most for such requests.
             floor: "loose" or "strict": how much of the query a record must answer; by default the same.
             budget: Tokens that the texts may fill.

@@ -38,7 +38,7 @@ class Rarity:
     def idf(self, *forms: str) -> float:
         """What a word tells, in all these forms: the log of how rare it is (Robertson & Zaragoza 2009, equation 3.3)."""
         total = self.total + BACKGROUND
-        n = min(self.total, sum(map(self.frequency, forms)))
+        n = min(total, sum(map(self.frequency, forms)))
         return math.log(1.0 + (total - n + 0.5) / (n + 0.5))
 
     def alike(self, word: str) -> list[str]:

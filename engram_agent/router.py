@@ -14,8 +14,9 @@ from typing import Any
 from engram_agent.credit import DECISIONS, DEFAULTS, STRATEGY, Evidence, Routing, rewards, weight
 from engram_agent.database import Database
 from engram_agent.errors import AgentError, must_be_text
+from engram_agent.hits import Hit
 from engram_agent.requests import kind
-from engram_agent.search import FLOORS, STRATEGIES, Hit
+from engram_agent.search import FLOORS, STRATEGIES
 
 ALPHA = 0.1
 """Step of learning, at first."""

@@ -5,15 +5,14 @@ It must not know who chooses the strategy, nor who asks: the store says what may
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engram_agent.concepts import Concept, affordable, concepts
+from engram_agent.hits import Hit, relevance_of, why_chosen
 from engram_agent.index import STOP_WORDS, Asked, Scan, terms
 from engram_agent.rarity import Rarity
-from engram_agent.records import Record
 from engram_agent.store import Store
 from engram_agent.thesaurus import FORM, Thesaurus, shipped
 
@@ -35,33 +34,6 @@ NEAR = 0.15
 """Least cosine of a candidate by vectors."""
 FLOORS = {"loose": 0.2, "strict": 0.65}
 """Least relevance: of the best hit, else nothing is found; where it is strict, of every hit."""
-RELEVANCE = (-3.0, 5.7, 9.0)
-"""Logistic weights: one, coverage, closeness; fitted to tell evidence from what is found where there is none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hit:
-    """A record that was found.
-
-    Attributes:
-        id: The record's.
-        score: Where it stands: 1 is the first of every list and helpful; higher is closer.
-        relevance: How much of the query it answers, 0 to 1, whatever else was found.
-        why: Why it was chosen, in words.
-        record: The record.
-        query_id: The search that found it, for `judge`.
-        ranks: Its place in each list that has it, from 1.
-        summary: The sentences of a long text that belong to the query, where it was decided to shorten.
-    """
-
-    id: str
-    score: float
-    relevance: float
-    why: str
-    record: Record
-    query_id: str = ""
-    ranks: Mapping[str, int]
-    summary: str = ""
 
 
 @dataclass(frozen=True)
@@ -211,16 +183,17 @@ class Searcher:
         forms = {one.text for each in held.values() for one in each.values()}
         shared = self.store.words.shared(sorted(forms), list(held))
         whole = max(sum(concept.idf for concept in pool.concepts), 1e-9)
-        asked = {self.thesaurus.base(concept.word) for concept in pool.concepts}
         found = []
         for name, score in best:
-            covered = sum(pool.concepts[number].idf * one.much for number, one in held.get(rows[name], {}).items())
-            relevance = _relevance(covered / whole, closeness.get(name, 0.0))
+            had = held.get(rows[name], {})
+            covered = sum(pool.concepts[number].idf * one.much for number, one in had.items())
+            relevance = relevance_of(covered / whole, closeness.get(name, 0.0))
             if name not in records or (relevance < floor and floor > FLOORS["loose"]):
                 continue
             places = {each: ranks[each][name] for each in ranks if name in ranks[each]}
-            words = {word: self.thesaurus.base(word) in asked for word in shared.get(rows[name], [])}
-            why = _why(words, places, closeness.get(name, 0.0), pool.utilities.get(name))
+            others = {self.thesaurus.base(one.text) for one in had.values() if one.much < FORM}
+            words = {word: self.thesaurus.base(word) not in others for word in shared.get(rows[name], [])}
+            why = why_chosen(words, places, closeness.get(name, 0.0), pool.utilities.get(name))
             found.append(Hit(id=name, score=score, relevance=relevance, why=why, record=records[name], ranks=places))
         return found if max((hit.relevance for hit in found), default=0.0) >= floor else []
 
@@ -274,30 +247,3 @@ class Searcher:
 
 def _merged(one: Scan, other: Scan, count: int) -> list[tuple[int, str, float]]:
     return sorted([*one.best, *other.best], key=lambda found: (-found[2], -found[0]))[:count]
-
-
-def _relevance(coverage: float, closeness: float) -> float:
-    """How sure it is that a record answers a query, 0 to 1; a half is as sure as not.
-
-    Args:
-        coverage: Share of the query's words that it has, each weighing what it tells.
-        closeness: Cosine of their vectors.
-    """
-    one, covers, close = RELEVANCE
-    return 1.0 / (1.0 + math.exp(-(one + covers * coverage + close * closeness)))
-
-
-def _why(words: Mapping[str, bool], ranks: Mapping[str, int], closeness: float, utility: float | None) -> str:
-    """Args: words: Those of the record by which it was found, and whether they are the query's or others for them."""
-    shared, related = ([word for word, same in words.items() if same == wanted][:6] for wanted in (True, False))
-    said = [f"shares {', '.join(shared)}"] if shared else []
-    said += [f"related: {', '.join(related)}"] if related else []
-    if "vector" in ranks:
-        said.append(f"near in meaning or spelling ({closeness:.2f})")
-    if "linked" in ranks and not said:
-        said.append("speaks of what the best of the others speak of")
-    if "lexical" in ranks and not words:
-        said.append("stands beside a turn that shares words")
-    if utility is not None:
-        said.append(f"{'helped' if utility >= 0.5 else 'did not help'} before ({utility:.0%})")
-    return "; ".join(said)

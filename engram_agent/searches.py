@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from engram_agent.credit import Evidence, Routing
 from engram_agent.database import Database
 from engram_agent.errors import AgentError
+from engram_agent.hits import Hit
 from engram_agent.privacy import redact
 from engram_agent.router import Found, Router
-from engram_agent.search import Hit
 
 KEPT_DAYS = 90
 KEPT = 20_000

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engram_agent.errors import AgentError
 from engram_agent.files import replace_file, with_line
-from engram_agent.settings_table import SETTINGS, checked, invalid, known, typed, variables
+from engram_agent.settings_table import PATHS, SETTINGS, checked, invalid, known, typed, variables
 
 if TYPE_CHECKING:
     from engram_agent.memory import Memory
@@ -74,7 +74,7 @@ def load(db: str | Path | None = None, start: Path | None = None, home: Path | N
             if SETTINGS[key].guarded and not is_global:
                 raise invalid(f"{path} may not set {key}", f"set it in {global_file(home)}")
             values[key], sources[key] = checked(key, value, str(path)), str(path)
-            if key in ("database.path", "embedding.brain", "trainer.models_path"):
+            if key in PATHS and value:
                 values[key] = str(_below(path.parent, str(value), home))
     for key, name in variables().items():
         if os.environ.get(name):
@@ -88,17 +88,21 @@ def open_memory(settings: Settings) -> Memory:
     """The memory that is set.
 
     Raises:
-        AgentError: InvalidProvider if there is no such embedder; what `Memory` raises.
+        AgentError: InvalidProvider if there is no such embedder; ConfigParseError if the thesaurus is none; what `Memory`
+            raises.
     """
     from engram_agent.memory import Memory
     from engram_agent.search import Weights
+    from engram_agent.thesaurus import Thesaurus
 
     weights = Weights(
         lexical=settings["search.sparse_weight"],
         vector=settings["search.vector_weight"],
         rrf_k=settings["search.rrf_k"],
     )
-    return Memory(settings.database, _embedder(settings), weights, settings["deduplication.threshold"])
+    same, thesaurus = settings["deduplication.threshold"], settings["search.thesaurus"]
+    own = Thesaurus(Path(thesaurus)) if thesaurus else None
+    return Memory(settings.database, _embedder(settings), weights, same, thesaurus=own)
 
 
 def find_project(start: Path, home: Path) -> Path | None:

@@ -45,6 +45,7 @@ SETTINGS: Mapping[str, Setting] = {
     "search.rrf_k": Setting(default=60, meaning="rank at which a list's say has fallen to half", low=1),
     "search.sparse_weight": Setting(default=1.0, meaning="say of the words in a search", low=0.0),
     "search.vector_weight": Setting(default=0.5, meaning="say of the vectors in a search", low=0.0),
+    "search.thesaurus": Setting(default="", meaning="a file of one's own related words, beside those that are shipped"),
     "deduplication.threshold": Setting(default=0.95, meaning="how alike two records are to be one", low=0.5, high=1.0),
     "consolidation.stale_days": Setting(default=90, meaning="days after which an unused record may be archived", low=1),
     "consolidation.min_score": Setting(
@@ -65,6 +66,8 @@ SETTINGS: Mapping[str, Setting] = {
     "trainer.models_path": Setting(default="~/.engram/models", meaning="where trained models are kept"),
 }
 """All settings, as `section.key` of engram.toml."""
+PATHS = frozenset(["database.path", "embedding.brain", "search.thesaurus", "trainer.models_path"])
+"""Those that name a file; one that is relative starts at the folder of the file it stands in."""
 
 
 def variables() -> dict[str, str]:

@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from engram_agent.hits import Hit
 from engram_agent.index import terms
 from engram_agent.records import Record
-from engram_agent.search import Hit
 
 SHORT = 240
 """Characters that are not worth shortening."""

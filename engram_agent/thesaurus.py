@@ -126,7 +126,7 @@ class Thesaurus:
 @cache
 def stem(word: str) -> str:
     """A word without its regular endings -s, -ed, -ing: enough to find an entry, whichever form was written."""
-    if len(word) > 4 and word.endswith("ies"):
+    if len(word) > 4 and word.endswith(("ies", "ied")):
         word = word[:-3] + "y"
     elif len(word) > 3 and word.endswith("s") and word[-2] not in "suis":
         word = word[:-1]
