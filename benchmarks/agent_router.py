@@ -104,13 +104,18 @@ def replay(asked: Sequence[Asked], default: str, seed: int) -> list[float]:
     found = []
     for each in asked:
         routing = router.choose(each.query)
-        served = each.served[routing.actions[STRATEGY]]
+        served = dict(each.served[routing.actions[STRATEGY]])
+        routing, tried = router.probe(routing, list(served), each.orders, LIMIT)
+        if tried:
+            kept = list(served.items())[: LIMIT - 1]
+            served = dict(kept) | {tried: max(one.get(tried, 0.0) for one in each.served.values())}
         router.count(routing.state, False)
         judged = {name: 1.0 for name in served if name in each.evidence} or dict.fromkeys(list(served)[:1], 0.0)
         for name, score in judged.items():
             places = {strategy: order.index(name) + 1 for strategy, order in each.orders.items() if name in order}
-            router.learn(routing, Evidence(places=places, relevance=served[name]), score)
-        found.append(each.recall(routing.actions[STRATEGY]))
+            evidence = Evidence(places=places, relevance=served[name], probe=routing.probes.get(name, 0.0))
+            router.learn(routing, evidence, score)
+        found.append(len(each.evidence & served.keys()) / len(each.evidence))
     database.close()
     return found
 

@@ -6,7 +6,7 @@ It must not know how the decisions are made, nor what becomes of the values.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engram_agent.search import FLOORS, STRATEGIES
 
@@ -38,12 +38,16 @@ class Routing:
         actions: Action of each decision.
         propensities: Probability that each action had; 1 for what the caller demanded.
         policy: Probability of each strategy; those that are missing had none.
+        probing: Probability that the last place goes to what another strategy would have served.
+        probes: Probability of each memory to be served in the last place so.
     """
 
     state: str
     actions: Mapping[str, str]
     propensities: Mapping[str, float]
     policy: Mapping[str, float]
+    probing: float = 0.0
+    probes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def strategy(self) -> str:
@@ -63,10 +67,12 @@ class Evidence:
     Attributes:
         places: Its place in the order of each strategy (`search.STRATEGIES`), from 1, where it was within the limit.
         relevance: Its relevance, if it was served; else None.
+        probe: Probability that the strategy that was taken, which would not have served it, served it in the last place.
     """
 
     places: Mapping[str, int]
     relevance: float | None = None
+    probe: float = 0.0
 
 
 def rewards(evidence: Evidence, score: float) -> dict[str, float]:
@@ -85,7 +91,8 @@ def weight(routing: Routing, evidence: Evidence) -> float:
     """What a judgement weighs: 1 / p, where p is the probability that the search would show the memory at all.
 
     Only what was shown is judged, which favours the strategy that is mostly chosen. p is the sum of the probabilities
-    of the strategies that would have served the memory; it is known, since the policy is logged. Steps of size
+    of the strategies that would have served the memory, and else of its being tried in the last place; it is known,
+    since the policy is logged. Steps of size
     1 - (1 - alpha)^w are what w equal updates do (Karampatziakis & Langford 2011, "Online Importance Weight Aware
     Updates"), and as all strategies take the same step, Q stays a weighted mean of rewards: the self-normalised
     estimator (Swaminathan & Joachims 2015), which cannot leave their range. The weight is at most HEAVIEST, which
@@ -93,8 +100,11 @@ def weight(routing: Routing, evidence: Evidence) -> float:
     """
     if evidence.relevance is None:
         return 1.0
-    taken = routing.actions[STRATEGY]
-    shown = sum(chance for name, chance in routing.policy.items() if name == taken or _discount(evidence, name) > 0.0)
+    by_itself = "" if evidence.probe else routing.actions[STRATEGY]
+    shown = sum(
+        chance for name, chance in routing.policy.items() if name == by_itself or _discount(evidence, name) > 0.0
+    )
+    shown += (1.0 - shown) * evidence.probe
     return 1.0 / max(shown, 1.0 / HEAVIEST)
 
 

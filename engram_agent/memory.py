@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,11 +32,11 @@ from engram_agent.patterns import Applied, Pattern
 from engram_agent.prediction import Prediction, Predictor
 from engram_agent.records import Record
 from engram_agent.router import Found, Router
-from engram_agent.search import FLOORS, STRATEGIES, Searcher, Weights, condition
+from engram_agent.search import Searcher, Weights, condition
 from engram_agent.searches import Searches
+from engram_agent.serving import Service
 from engram_agent.store import SAME, Store
 from engram_agent.suggest import Suggestion, suggest
-from engram_agent.summaries import summarise, within
 from engram_agent.thesaurus import Thesaurus
 
 ANYONE = "default"
@@ -76,6 +75,7 @@ class Memory:
         self.searcher = Searcher(self.records, weights, thesaurus)
         self.router = Router(self.records.database, explore, random.Random(seed))
         self.searches = Searches(self.records.database, self.router)
+        self.service = Service(self.searcher, self.router, self.searches)
         self.judging = Judge(self.records, self.router, self.searches)
         self.miner = Miner(self.records)
         self.predictor = Predictor(self.records)
@@ -173,23 +173,8 @@ class Memory:
         """
         if not 1 <= limit <= MOST:
             raise AgentError("InvalidValue", f"limit must be from 1 to {MOST:,}, got {limit:,}")
-        routing = self.router.choose(query, strategy, floor)
-        pool = self.searcher.pool(query, limit, agent_id, *condition(memory_type, project, conversation, tags))
-        hits = self.searcher.hits(query, pool, routing.strategy, limit, agent_id, FLOORS[routing.floor])
-        served = hits if budget is None else within(hits, budget)
-        bare = replace(pool, utilities={})  # a strategy earns nothing by what is known of the memories themselves
-        orders = {name: [found for found, _ in self.searcher.best(bare, name, limit)] for name in STRATEGIES}
-        found = self.searches.keep(query, routing, served, orders, limit, agent_id, strategy is not None)
-        return self._shaped(query, found, agent_id)
-
-    def _shaped(self, query: str, found: Found, agent_id: str) -> Found:
-        """What was decided beside the ranking: to shorten long texts, and to say unasked what has worked."""
-        if found.routing.actions["contextualisation"] == "summarise":
-            found[:] = [replace(hit, summary=summarise(query, hit.record)) for hit in found]
-        if found.routing.actions["proactivity"] == "proactive":
-            tried = suggest(self.searcher, query, agent_id=agent_id, limit=2)
-            found.suggestions = tuple(one for one in tried if one.enough)
-        return found
+        wanted = condition(memory_type, project, conversation, tags)
+        return self.service.search(query, limit, agent_id, *wanted, strategy=strategy, floor=floor, budget=budget)
 
     def judge(
         self,

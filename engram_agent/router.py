@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engram_agent.credit import DECISIONS, DEFAULTS, STRATEGY, Evidence, Routing, rewards, weight
@@ -28,8 +28,17 @@ EPSILON = 0.15
 """Share of searches that try any action, at first."""
 LEAST_EPSILON = 0.005
 """And in the end: a memory changes, and what was worse may become better."""
-HALF_AFTER = {STRATEGY: 5, "llm": 100, "contextualisation": 100, "proactivity": 100}
-"""Searches of one kind after which exploration has fallen to half. The strategy needs little: each judgement tells of all."""
+HALF_AFTER = {STRATEGY: 0.2, "llm": 100, "contextualisation": 100, "proactivity": 100}
+"""Searches of one kind after which exploration has fallen to half. Strategies need next to none: they are tried in the last
+place of a list (PROBING), and each judgement tells of all."""
+PROBING = 0.5
+"""Share of searches whose last place goes to what another strategy would have served, at first."""
+LEAST_PROBING = 0.1
+"""And in the end."""
+PROBED_HALF = 40
+"""Searches of one kind after which it has fallen to half."""
+PROBED = 5
+"""Fewest places of which one is given away."""
 MARGIN = 0.005
 """By how much an action must be worth more than the default: noise alone, and seeing mostly what is served, leave less."""
 PRIOR = 0.5
@@ -96,7 +105,35 @@ class Router:
             actions[decision], propensities[decision] = action, chances[action]
             if decision == STRATEGY:
                 policy = {name: chance for name, chance in chances.items() if chance > 0.0}
-        return Routing(state=state, actions=actions, propensities=propensities, policy=policy)
+        free = tries and strategy is None and floor is None
+        share = max(LEAST_PROBING, PROBING / (1.0 + searches[STRATEGY] / PROBED_HALF)) if free else 0.0
+        return Routing(state=state, actions=actions, propensities=propensities, policy=policy, probing=share)
+
+    def probe(
+        self, routing: Routing, served: Sequence[str], orders: Mapping[str, Sequence[str]], limit: int
+    ) -> tuple[Routing, str]:
+        """Draw what is tried in the last place: the first memory that a strategy has and that is not served.
+
+        What the chosen strategy does not serve nobody can judge. To show one memory of another costs the last place of the
+        list, not the list; it is the cheapest way to see what is missed (interleaving, Radlinski et al. 2008, "How Does
+        Clickthrough Data Reflect Retrieval Quality?").
+
+        Args:
+            routing: What was decided.
+            served: Ids of what is served.
+            orders: Ids of the candidates in the order of each strategy.
+            limit: Hits that were asked for.
+
+        Returns:
+            The routing with the chance of each memory to be tried; the one that is, or "".
+        """
+        missed = [next((name for name in order if name not in served), "") for order in orders.values()]
+        names = [name for name in missed if name]
+        if not routing.probing or not names or limit < PROBED:
+            return routing, ""
+        probes = {name: routing.probing * names.count(name) / len(names) for name in names}
+        tried = self.chance.choice(names) if self.chance.random() < routing.probing else ""
+        return replace(routing, probes=probes), tried
 
     def values(self, state: str) -> dict[str, dict[str, float]]:
         """What each action of each decision is thought to be worth for a kind of request.

@@ -51,9 +51,10 @@ class Search:
     def evidence(self, record_id: str) -> Evidence | None:
         """What the search showed of a memory; None if it had nothing to do with it."""
         places = {name: found.index(record_id) + 1 for name, found in self.candidates.items() if record_id in found}
-        if record_id in self.served:
+        probe = self.routing.probes.get(record_id, 0.0)
+        if record_id in self.served and not probe:
             places.setdefault(self.routing.strategy, list(self.served).index(record_id) + 1)
-        return Evidence(places=places, relevance=self.served.get(record_id)) if places else None
+        return Evidence(places=places, relevance=self.served.get(record_id), probe=probe) if places else None
 
 
 class Searches:

@@ -265,7 +265,7 @@ def test_what_a_word_tells_is_the_formula_and_follows_the_store(memory: Memory) 
     total = 3 + BACKGROUND
     assert rarity.idf("valve") == pytest.approx(np.log(1 + (total - 1 + 0.5) / 1.5))
     assert rarity.idf("never") > rarity.idf("valve") > rarity.idf("pump")
-    assert rarity.idf("pump", "valve") == pytest.approx(np.log(1 + (total - 3 + 0.5) / 3.5)), "at most all records"
+    assert rarity.idf("pump", "valve") == pytest.approx(np.log(1 + (total - 4 + 0.5) / 4.5)), "the sum of both"
 
 
 @settings(max_examples=40, deadline=None)
