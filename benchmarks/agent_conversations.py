@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.agent_search import LIMIT, STRATEGIES
+from benchmarks.agent_search import STRATEGIES, found
 from engram_agent.memory import Memory
 
 FOLDER = Path(__file__).parent / "conversations"
@@ -68,13 +68,13 @@ def measure(data: Path) -> dict[str, Any]:
         data: Not needed; the conversations lie beside this file.
     """
     del data
-    found = {}
+    figures = {}
     for name in NAMES:
         asked, said = questions(name), list(turns(name))
         recall = {strategy: _recall(said, asked, strategy) for strategy in STRATEGIES}
         recall["alone"] = _recall(said, asked, "lexical", neighbours=False)
-        found[name] = {"turns": len(said), "questions": len(asked), "recall_at_10": recall}
-    return found
+        figures[name] = {"turns": len(said), "questions": len(asked), "recall_at_10": recall}
+    return figures
 
 
 def _recall(
@@ -88,10 +88,10 @@ def _recall(
                 places[memory.store(text, **known)] = session, turn
         shares: dict[str, list[float]] = {"turn": [], "session": []}
         for one in asked:
-            found = {places[hit.id] for hit in memory.search(one.text, LIMIT, strategy=strategy, floor="loose")}
-            shares["turn"].append(_share(set(one.evidence), found))
+            first = {places[name] for name in found(memory, one.text, strategy)}
+            shares["turn"].append(_share(set(one.evidence), first))
             shares["session"].append(
-                _share({session for session, _ in one.evidence}, {session for session, _ in found})
+                _share({session for session, _ in one.evidence}, {session for session, _ in first})
             )
     return {name: float(np.mean(values)) for name, values in shares.items()}
 

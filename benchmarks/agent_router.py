@@ -22,7 +22,7 @@ from engram_agent.router import Router
 from engram_agent.search import FLOORS, STRATEGIES
 
 LIMIT = 10
-SEEDS = (1, 2, 3, 4, 5)
+SEEDS = tuple(range(1, 21))
 WRONG = "vector/loose"
 
 

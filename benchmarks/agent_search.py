@@ -1,4 +1,4 @@
-"""Finding evidence: paragraphs of MuSiQue in one memory, its questions asked; words alone and vectors alone beside.
+"""Finding evidence: paragraphs of MuSiQue in one memory, its questions asked; BM25F, words and vectors alone beside.
 
 It must not know how a search is done.
 """
@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import data_file
+from engram_agent.index import terms
 from engram_agent.memory import Memory
 
 LIMIT = 10
-STRATEGIES = ("lexical", "vector", "hybrid")
+PLAIN = "BM25F"
+STRATEGIES = (PLAIN, "lexical", "vector", "hybrid")
 Question = tuple[str, list[str]]
 
 
@@ -74,17 +76,20 @@ def _id(known: Mapping[tuple[str, str], str], paragraph: Mapping[str, Any]) -> s
     return known[paragraph["title"], paragraph["paragraph_text"]]
 
 
-def _found(memory: Memory, question: str, strategy: str) -> set[str]:
+def found(memory: Memory, question: str, strategy: str) -> set[str]:
+    """The first ten of a strategy, or of the words as they stand: SQLite's full-text index and nothing else."""
+    if strategy == PLAIN:
+        return {name for _, name, _ in memory.records.words.search(terms(question), "1", [], LIMIT)}
     return {hit.id for hit in memory.search(question, LIMIT, strategy=strategy, floor="loose")}
 
 
 def _recall(memory: Memory, questions: Sequence[Question], strategy: str) -> float:
-    shares = [len(_found(memory, text, strategy) & set(ids)) / len(set(ids)) for text, ids in questions]
+    shares = [len(found(memory, text, strategy) & set(ids)) / len(set(ids)) for text, ids in questions]
     return float(np.mean(shares))
 
 
 def _every(memory: Memory, questions: Sequence[Question], strategy: str) -> float:
-    return float(np.mean([set(ids) <= _found(memory, text, strategy) for text, ids in questions]))
+    return float(np.mean([set(ids) <= found(memory, text, strategy) for text, ids in questions]))
 
 
 def _abstention(asked: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -116,11 +121,11 @@ def _turns(asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         ]
         recall: dict[str, dict[str, float]] = {}
         for strategy in STRATEGIES:
-            found = [_found(memory, text, strategy) for text, _, _ in questions]
+            first = [found(memory, text, strategy) for text, _, _ in questions]
             recall[strategy] = {
-                "turn": float(np.mean([turn in each for each, (_, turn, _) in zip(found, questions, strict=True)])),
+                "turn": float(np.mean([turn in each for each, (_, turn, _) in zip(first, questions, strict=True)])),
                 "session": float(
-                    np.mean([bool(talk & each) for each, (_, _, talk) in zip(found, questions, strict=True)])
+                    np.mean([bool(talk & each) for each, (_, _, talk) in zip(first, questions, strict=True)])
                 ),
             }
     return {"turns": sum(map(len, talks.values())), "questions": len(questions), "recall_at_10": recall}

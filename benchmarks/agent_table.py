@@ -34,6 +34,11 @@ def _percent(value: float, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f} %"
 
 
+def _words(found: dict[str, float]) -> str:
+    beside = (("BM25F", "BM25F"), ("lexical", "with other words"), ("vector", "vectors"))
+    return ", ".join(f"{label} {_percent(found[name])}" for name, label in beside)
+
+
 def _search(figures: dict[str, Any]) -> Rows:
     rows = []
     for name, told in (("whole", "questions of 2 to 4 steps"), ("single", "questions of one step")):
@@ -42,20 +47,18 @@ def _search(figures: dict[str, Any]) -> Rows:
             (
                 f"evidence in the first ten of {figures['paragraphs']:,} paragraphs, {count} {told} (MuSiQue)",
                 _percent(found["hybrid"]),
-                f"BM25F {_percent(found['lexical'])}, vectors {_percent(found['vector'])}",
+                _words(found),
             )
         )
     every = figures["all_evidence_at_10"]
-    beside = f"BM25F {_percent(every['lexical'])}, vectors {_percent(every['vector'])}"
-    rows.append(("all evidence of a question in the first ten", _percent(every["hybrid"]), beside))
+    rows.append(("all evidence of a question in the first ten", _percent(every["hybrid"]), _words(every)))
     turns = figures["turns"]
     for kind in ("turn", "session"):
         found = {name: each[kind] for name, each in turns["recall_at_10"].items()}
         what = (
             f"the {kind} with the answer in the first ten of {turns['turns']:,} turns, {turns['questions']} questions"
         )
-        beside = f"BM25F {_percent(found['lexical'])}, vectors {_percent(found['vector'])}"
-        rows.append((what, _percent(found["hybrid"]), beside))
+        rows.append((what, _percent(found["hybrid"]), _words(found)))
     for floor, found in figures["abstention"].items():
         what = f"questions without evidence that are answered by nothing, {floor} floor"
         rows.append((what, _percent(1 - found["absent"]), f"of those with evidence {_percent(1 - found['there'])}"))
@@ -128,14 +131,8 @@ def _conversations(figures: dict[str, Any]) -> Rows:
     for name, parties in (("friends", "two friends"), ("assistant", "a user and an assistant")):
         found, recall = figures[name], figures[name]["recall_at_10"]
         for unit in ("turn", "session"):
-            beside = ", ".join(
-                f"{label} {_percent(recall[strategy][unit])}"
-                for strategy, label in (
-                    ("lexical", "BM25F"),
-                    ("alone", "without the turns around"),
-                    ("vector", "vectors"),
-                )
-            )
+            beside = _words({strategy: each[unit] for strategy, each in recall.items()})
+            beside += f", without the turns around {_percent(recall['alone'][unit])}"
             what = f"the {unit}s with the evidence in the first ten of {found['turns']} turns of {parties}, asked in other words"
             rows.append((f"{what}, {found['questions']} questions", _percent(recall["hybrid"][unit]), beside))
     return rows
