@@ -15,9 +15,9 @@ from engram_agent.thesaurus import FORM, Thesaurus
 
 POSTINGS = 3_000
 """Places of a query's own words that one search looks at; in a large memory, the commonest words are left out until it fits."""
-RELATED_POSTINGS = 1_500
+RELATED_POSTINGS = 1_000
 """Places of other words for them."""
-MOST_RELATED = 40
+MOST_RELATED = 24
 """Other words that one search looks up, the rarest first."""
 
 

@@ -27,6 +27,7 @@ STOP_WORDS = frozenset(
     whose why will with would you your
     """.split()  # noqa: SIM905
 )
+POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
 MARK = re.compile("\x01(.*?)\x02")
 
 
@@ -62,7 +63,7 @@ class Scan:
 
 def terms(query: str) -> list[str]:
     """The words of a query that tell something, folded, each once; all of them where none does."""
-    words = list(dict.fromkeys(re.findall(r"\w+", query.casefold())))
+    words = list(dict.fromkeys(re.findall(r"\w+", POSSESSIVE.sub("", query.casefold()))))
     return [word for word in words if word not in STOP_WORDS] or words
 
 

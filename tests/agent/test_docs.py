@@ -69,6 +69,8 @@ def test_every_command_works_as_printed_and_in_that_order(run: Run, as_json: boo
 def test_every_line_of_the_documentation_works(run: Run) -> None:
     blocks = re.findall(r"```sh\n(.*?)```", DOCS, re.S)
     lines = [line for block in blocks for line in shell_lines(block)]
+    (thesaurus,) = re.findall(r"```\n# words.txt\n(.*?)```", DOCS, re.S)
+    Path("words.txt").write_text(thesaurus)
     assert len(lines) > 25 and len(lines) == sum(len(block.strip().splitlines()) for block in blocks)
     for line in lines:
         assert run(*shlex.split(line)).err == "", line

@@ -81,6 +81,7 @@ def test_words_in_common_are_named_in_any_form() -> None:
     memory.store("The login TIMES out", "retrying with backoff")
     (hit,) = memory.search("why do logins time out when I retry?")
     assert hit.why.startswith("shares login, times, out, retrying; near in meaning or spelling (0.")
+    assert terms("the cat's tail, James's") == ["cat", "tail", "james"]
     assert not {"why", "do", "when", "i"} & set(terms("why do logins")) and terms("who are you") == [
         "who",
         "are",

@@ -107,6 +107,18 @@ def test_what_is_set_reaches_the_memory(home: Path) -> None:
         assert memory.records.same == 0.9 and memory.records.database.path == Path.cwd() / "m.db"
 
 
+def test_a_thesaurus_of_ones_own_is_looked_for_beside_the_file_that_names_it(home: Path) -> None:
+    write(home / "work" / "engram.toml", '[search]\nthesaurus = "words.txt"\n')
+    (home / "work" / "words.txt").write_text("billing, platypus\n")
+    with open_memory(load(db="m.db", start=home / "work" / "shop")) as memory:
+        wanted = memory.store("the platypus answers slowly")
+        assert [hit.id for hit in memory.search("billing")] == [wanted]
+    (home / "work" / "words.txt").unlink()
+    with pytest.raises(AgentError, match=r"words\.txt cannot be read") as error:
+        open_memory(load(db="m.db", start=home / "work" / "shop"))
+    assert error.value.name == "ConfigParseError" and "search.thesaurus" in error.value.hint
+
+
 # ------------------------------------------------------------------------------------------- what is refused
 
 
