@@ -18,7 +18,7 @@ FORM = 1.0
 """How much of a word another form of it is: went for go."""
 RELATED = 0.5
 """How much of a word one is that people say for it, or that it covers: purchase for buy, kitten for pet."""
-LONGEST = 3
+LONGEST = 5
 """Words of an entry, at most."""
 _WORD = re.compile(r"[^\W_]+")
 _DOUBLED = re.compile(r"([bdgkmnprt])\1$")
@@ -52,7 +52,7 @@ class Thesaurus:
         for line in (WORDS / "related.txt").read_text(encoding="utf-8").splitlines():
             self._take(line)
         for line in _lines(own) if own is not None else ():
-            self._take(line)
+            self._take(line, str(own))
 
     def base(self, phrase: str) -> str:
         """What a word or phrase has in common with its forms; two words of one base are one word."""
@@ -104,13 +104,13 @@ class Thesaurus:
         bases = self._bases.get(stem(phrase), ())
         return {phrase, *(form for base in bases for form in self._forms[base])}
 
-    def _take(self, line: str) -> None:
+    def _take(self, line: str, source: str = "related.txt") -> None:
         head, colon, rest = line.partition(":")
         members = [member.strip() for member in rest.split(",")] if colon else []
         group = [] if colon else [member.strip() for member in line.split(",")]
         if not all([*members, *group, head.strip()]) or len(members) + len(group) < 1 + (not colon):
             raise AgentError(
-                "ConfigParseError", f"{line!r} is no line of a thesaurus", "write `buy, purchase` or `pet: dog, kitten`"
+                "ConfigParseError", f"{source}: {line!r} says nothing", "write `buy, purchase` or `pet: dog, kitten`"
             )
         self._words.update(map(stem, _WORD.findall(line)))
         bases = {each: self.base(each) for each in (head, *members, *group)}
@@ -128,7 +128,7 @@ def stem(word: str) -> str:
     """A word without its regular endings -s, -ed, -ing: enough to find an entry, whichever form was written."""
     if len(word) > 4 and word.endswith(("ies", "ied")):
         word = word[:-3] + "y"
-    elif len(word) > 3 and word.endswith("s") and word[-2] not in "suis":
+    elif len(word) > 3 and word.endswith("s") and word[-2] not in "sui":
         word = word[:-1]
     for ending in ("ing", "ed"):
         bare = word.removesuffix(ending)
@@ -148,5 +148,6 @@ def _lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
-        raise AgentError("ConfigParseError", f"{path} cannot be read: {error}", "check search.thesaurus") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise AgentError("ConfigParseError", f"{path} cannot be read ({why})", "check search.thesaurus") from error
     return [line for line in lines if line.strip() and not line.startswith("#")]
