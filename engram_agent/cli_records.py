@@ -60,7 +60,7 @@ def init(call: Call, everywhere: bool) -> None:
 @click.option("--result", default="", help="What came of it.")
 @click.option("--type", "memory_type", type=click.Choice(TYPES), default="context", show_default=True)
 @click.option("--conversation", metavar="NAME", help="The conversation whose turn it is.")
-@click.option("--position", type=click.IntRange(0), help="Number of the turn in it.")
+@click.option("--position", type=click.IntRange(0), help="Number of the turn in it; the next one by default.")
 @project_option
 @tag_option
 @pass_call

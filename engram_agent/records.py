@@ -34,7 +34,7 @@ class Record:
         tags: Words to filter by, in order, each once.
         project: Where it happened.
         conversation: The conversation whose turn it is.
-        position: Number of the turn in it.
+        position: Number of the turn in it; what is stored without one follows the last.
         parent_id: The record it follows from.
         source_ids: Records an insight was drawn from.
         insight_type: What kind of insight it is.

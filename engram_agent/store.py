@@ -49,12 +49,12 @@ class Store:
     def add(self, record: Record) -> str:
         """Keep a new record and return its id; what is nearly the same as a known one is counted there.
 
-        The record must be free of secrets already.
+        The record must be free of secrets already. A turn of a conversation without a position is the next one.
         """
         with self.database.transaction():
             known = self.twin(record)
             if known is None:
-                self._insert(record)
+                self._insert(self._placed(record))
                 audit.append(self.database, record.agent_id, "store", record.id)
                 return record.id
             self._count(known, record)
@@ -127,9 +127,14 @@ class Store:
             audit.append(self.database, agent_id, "delete", record_id)
 
     def twin(self, record: Record) -> str | None:
-        """Id of the record that says the same, if there is one: word for word first, else nearly."""
-        scope = "agent_id = ? AND memory_type = ? AND conversation IS ? AND fields = ? AND superseded_by IS NULL"
-        values = [record.agent_id, record.memory_type, record.conversation, stored("fields", record.fields)]
+        """Id of the record that says the same, if there is one: word for word first, else nearly.
+
+        What is said twice in a conversation is two turns, each with neighbours of its own.
+        """
+        where = "agent_id = ? AND memory_type = ? AND conversation IS ? AND position IS coalesce(?, position) AND fields = ?"
+        scope = f"{where} AND superseded_by IS NULL"
+        turn = [record.conversation, record.position]
+        values = [record.agent_id, record.memory_type, *turn, stored("fields", record.fields)]
         parts = (record.context, record.action, record.result)
         exact = self.database.rows(
             f"SELECT id FROM records WHERE {scope} AND context = ? AND action = ? AND result = ? LIMIT 1",
@@ -147,6 +152,13 @@ class Store:
             ):
                 return str(other["id"])
         return None
+
+    def _placed(self, record: Record) -> Record:
+        if record.conversation is None or record.position is not None:
+            return record
+        last = "SELECT coalesce(max(position), -1) AS last FROM records WHERE agent_id = ? AND conversation = ?"
+        found = self.database.rows(last, [record.agent_id, record.conversation])
+        return replace(record, position=found[0]["last"] + 1)
 
     def rebuild(self) -> None:
         """Make both indexes anew from the records."""

@@ -56,6 +56,25 @@ def test_a_turn_is_found_by_what_was_said_around_it() -> None:
     )
 
 
+def test_what_is_said_twice_in_a_conversation_is_two_turns_and_a_turn_told_twice_is_one() -> None:
+    memory = Memory(":memory:")
+    said = ("the bicycle is from Hamburg", "thank you!", "the kettle is from Delft", "thank you!")
+    turns = [memory.store(text, conversation="c", position=place) for place, text in enumerate(said)]
+    assert len(set(turns)) == 4 and memory.store("thank you!", conversation="c", position=3) == turns[3]
+    assert turns[3] in [hit.id for hit in memory.search("kettle")], "and is found by what was said before it"
+
+
+def test_turns_without_a_place_follow_each_other() -> None:
+    memory = Memory(":memory:")
+    turns = [
+        memory.store(text, conversation="c") for text in ("where is the bicycle from?", "Hamburg", "dear, was it?")
+    ]
+    memory.store("where is the kettle from?", conversation="d")
+    assert [memory.get(turn).position for turn in turns] == [0, 1, 2]
+    assert {hit.id for hit in memory.search("bicycle")} == set(turns[:2])
+    assert memory.store("Hamburg", conversation="c") == turns[1], "told again without its place, it is the same"
+
+
 def test_filters_come_before_the_cut_and_nobody_finds_what_another_knows() -> None:
     memory = Memory(":memory:")
     for number in range(31):
