@@ -233,13 +233,10 @@ class Searcher:
         found: dict[int, dict[int, Asked]] = {row: {} for row in rows}
         for number, concept in enumerate(pool.concepts):
             have = pool.held[own].get(number, {})
-            if not have and rows:
-                own_forms = [form for form, much in concept.forms.items() if much >= FORM]
-                have = {
-                    row: Asked(text=form, concept=number)
-                    for form in own_forms
-                    for row in self.store.words.having(form, rows, own=own)
-                }
+            if rows and not any(one.much >= FORM for one in have.values()):
+                forms = [form for form, much in concept.forms.items() if much >= FORM]
+                had = {row: form for form in forms for row in self.store.words.having(form, rows, own=own)}
+                have = {**have, **{row: Asked(text=form, concept=number) for row, form in had.items()}}
             for row in found.keys() & have.keys():
                 found[row][number] = have[row]
         return found

@@ -149,3 +149,15 @@ def test_what_is_looked_up_is_bounded_and_the_rarest_come_first(monkeypatch: pyt
         assert {hit.record.context for hit in memory.search("pump", strategy="lexical")} == {
             f"pump number {number}" for number in range(3)
         }, "one word at least"
+
+
+def test_what_is_too_common_to_be_looked_up_still_counts_as_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Memory(":memory:", explore=False) as memory:
+        for place in ("harbour", "garden", "museum"):
+            memory.store(f"Ada bought a kettle in the {place}")
+        memory.store("Ben purchased a kettle made of tin")
+        asked = "who bought a kettle of tin"
+        whole = {hit.id: hit.relevance for hit in memory.search(asked)}
+        monkeypatch.setattr("engram_agent.concepts.POSTINGS", 1)
+        cut = {hit.id: hit.relevance for hit in memory.search(asked)}
+        assert len(cut) == 4 and cut == pytest.approx(whole)
