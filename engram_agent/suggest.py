@@ -20,6 +20,8 @@ ENOUGH = 3
 """Trials from which there is enough evidence; evidence from further off is used only where there is less."""
 NEAR = 0.25
 """Least likeness of two situations that tell of each other."""
+SHARPNESS = 2.0
+"""Power of its likeness that a trial in a similar situation counts for."""
 CANDIDATES = 50
 
 
@@ -74,7 +76,7 @@ def suggest(searcher: Searcher, context: str, *, agent_id: str, limit: int = 5) 
 
     Evidence comes in three circles: the situation word for word (or the task of this name), the same but for numbers and
     the like, and similar ones. For each action the next circle is opened only while there is less than `ENOUGH`
-    (backing off, Katz 1987). Similar situations count for as much as they are alike, the likest first, and together for
+    (backing off, Katz 1987). Similar situations count for the square of their likeness, the likest first, and together for
     no more than the trials that are missing, so that what is further off never outweighs what is near.
 
     Args:
@@ -168,7 +170,7 @@ def _suggestion(group: Sequence[Evidence]) -> Suggestion:
     room = min(ENOUGH - count, count or ENOUGH)
     for one in group:
         if one.distance == 2 and room > 0.0:
-            weight = min(one.likeness, room / one.trials)
+            weight = min(one.likeness**SHARPNESS, room / one.trials)
             successes, count = successes + weight * one.successes, count + weight * one.trials
             room -= weight * one.trials
             used.append(one)
