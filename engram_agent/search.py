@@ -32,6 +32,8 @@ COMMON = 0.05
 MOST_LINKED = 150
 NEAR = 0.15
 """Least cosine of a candidate by vectors."""
+CLOSE = 0.25
+"""Least cosine of the first by vectors that has a place whatever the words say."""
 FLOORS = {"loose": 0.2, "strict": 0.65}
 """Least relevance: of the best hit, else nothing is found; where it is strict, of every hit."""
 
@@ -43,7 +45,7 @@ class Pool:
     Attributes:
         lists: Row, id and score of each, best first, by list: "lexical", "linked" and "vector".
         utilities: How often each has helped, 0 to 1, for those that were judged.
-        unknown: Share of what the query says that stands in no record at all, in no form.
+        unknown: Share of what the query says that stands in no record at all, in no form and by no other word.
         concepts: What the query asks for.
         held: For each concept the rows that were found by it, and by what; first of one's own records, then of others'.
     """
@@ -120,7 +122,7 @@ class Searcher:
             "linked": self.store.words.search(rare, *asked, own=self.store.sees_others(agent_id)),
             "vector": [found for found in near if found[2] >= NEAR],
         }
-        unknown = sum(concept.idf * (1.0 - concept.known) for concept in wanted) / max(sum(weights.values()), 1e-9)
+        unknown = sum(concept.idf * (not concept.forms) for concept in wanted) / max(sum(weights.values()), 1e-9)
         names = list({name for found in lists.values() for _, name, _ in found})
         judged = self.store.database.rows(
             f"SELECT record_id, helped, hindered FROM utilities WHERE record_id IN ({', '.join('?' * len(names))})",
@@ -155,11 +157,13 @@ class Searcher:
         return sorted(shifted.items(), key=lambda pair: -pair[1])
 
     def best(self, pool: Pool, strategy: str, limit: int) -> list[tuple[str, float]]:
-        """The first of `order`, the first of each list among them where there is room for three."""
+        """The first of `order`; where there is room for three, the first of each list among them, by vectors if it is close."""
         ordered = self.order(pool, strategy)
         if strategy != "hybrid" or limit < 3:
             return ordered[:limit]
-        firsts = {pool.lists[name][0][1] for name in ("lexical", "vector") if pool.lists[name]}
+        firsts = {
+            pool.lists[name][0][1] for name, least in (("lexical", 0.0), ("vector", CLOSE)) if _top(pool, name) >= least
+        }
         kept = [pair for pair in ordered if pair[0] in firsts]
         others = [pair for pair in ordered if pair[0] not in firsts]
         return sorted([*kept, *others[: limit - len(kept)]], key=lambda pair: -pair[1])
@@ -240,6 +244,10 @@ class Searcher:
             for row in found.keys() & have.keys():
                 found[row][number] = have[row]
         return found
+
+
+def _top(pool: Pool, name: str) -> float:
+    return pool.lists[name][0][2] if pool.lists[name] else -1.0
 
 
 def _merged(one: Scan, other: Scan, count: int) -> list[tuple[int, str, float]]:

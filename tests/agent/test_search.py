@@ -18,7 +18,7 @@ from engram_agent.errors import AgentError
 from engram_agent.memory import Memory
 from engram_agent.rarity import BACKGROUND, Rarity
 from engram_agent.records import Record
-from engram_agent.search import SHIFT, Pool, Searcher, Weights
+from engram_agent.search import CLOSE, SHIFT, Pool, Searcher, Weights
 from engram_agent.store import Store
 from engram_agent.summaries import CHARACTERS, within
 
@@ -70,6 +70,14 @@ def test_the_first_of_each_list_is_served(
     with closing(Store(":memory:")) as store:
         found = [name for name, _ in Searcher(store).best(pool, "hybrid", limit)]
     assert {lexical[0], vector[0]} <= set(found) and len(found) == len(set(found)) <= limit
+
+
+def test_the_first_by_vectors_is_served_only_if_it_is_close() -> None:
+    words = [(place, f"w{place}", 1.0) for place in range(20)]
+    with closing(Store(":memory:")) as store:
+        for close, kept in ((CLOSE, True), (CLOSE - 0.01, False)):
+            pool = Pool({"lexical": words, "linked": [], "vector": [(99, "far", close)]}, {}, 0.1)
+            assert ("far" in dict(Searcher(store).best(pool, "hybrid", 7))) == kept
 
 
 def test_utility_moves_a_memory_a_little_and_no_further() -> None:
