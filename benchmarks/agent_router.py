@@ -105,7 +105,7 @@ def replay(asked: Sequence[Asked], default: str, seed: int) -> list[float]:
     for each in asked:
         routing = router.choose(each.query)
         served = dict(each.served[routing.actions[STRATEGY]])
-        routing, tried = router.probe(routing, list(served), each.orders, LIMIT)
+        routing, tried = router.probe(routing, list(served), each.orders)
         if tried:
             kept = list(served.items())[: LIMIT - 1]
             served = dict(kept) | {tried: max(one.get(tried, 0.0) for one in each.served.values())}

@@ -17,7 +17,7 @@ from engram_agent.cli_call import Call, Command, Group, pass_call, yes_option
 from engram_agent.errors import AgentError
 from engram_agent.records import TYPES
 
-MOST = 100_000
+MOST = 10_000
 DAYS = 36_500
 type_option = click.option("--type", "memory_type", type=click.Choice(TYPES), help="Only of this type.")
 limit_option = click.option(

@@ -5,6 +5,8 @@ It must not know where any of them is raised.
 
 from __future__ import annotations
 
+import re
+
 from engram_model.errors import EngramError
 
 CODES = {
@@ -34,6 +36,10 @@ CODES = {
 }
 
 
+UNFIT = re.compile("[\0\ud800-\udfff]")
+"""What no text in a memory can have: NUL, and halves of surrogate pairs."""
+
+
 class AgentError(EngramError):
     """What went wrong, as a name with its number, one line for people, and what to do about it.
 
@@ -56,3 +62,10 @@ def must_be_text(name: str, value: object) -> None:
     """Raise InvalidValue, which names the argument and what came, unless a value is a string."""
     if not isinstance(value, str):
         raise AgentError("InvalidValue", f"{name} must be text, got {value!r}")
+
+
+def must_be_words(name: str, value: object) -> None:
+    """Raise InvalidValue unless a value is a string that can be looked up: Unicode, without NUL."""
+    must_be_text(name, value)
+    if UNFIT.search(str(value)):
+        raise AgentError("InvalidValue", f"{name} must be text without NUL and half characters, got {value!r}")

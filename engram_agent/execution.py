@@ -8,9 +8,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from engram_agent.errors import UNFIT, must_be_words
 from engram_agent.experience import value_of
 from engram_agent.hits import Hit
 from engram_agent.likeness import likenesses
@@ -29,6 +30,8 @@ LOOKED_AT = 30
 RECENCY = 0.3
 """How much a memory's age counts beside its relevance."""
 MONTH = 30 * 86_400.0
+TOLD = 10_000
+"""Characters of a result or an error that are kept: its beginning and its end."""
 BAD = 0.4
 """An action whose estimated rate is below is one to avoid."""
 
@@ -121,8 +124,9 @@ def execute_with_memory(
         now: Seconds since 1970.
 
     Raises:
-        AgentError: InvalidValue if the attempt's outcome is none.
+        AgentError: InvalidValue if the task is no text or the attempt's outcome is none.
     """
+    must_be_words("task", task)
     advice = advise(memory, task, agent_id=agent_id, options=options, now=now)
     value, error = None, None
     try:
@@ -167,7 +171,7 @@ def advise(
     bad = tuple(one.action for one in suggestions if one.estimate < BAD)
     best = good[0] if good else None
     proven = all_of(memory.records, agent_id, "success", "records.action = ?", [best.action]) if best else []
-    failures = _near(memory, task, all_of(memory.records, agent_id, "failure"))
+    failures = _near(memory, task, agent_id, all_of(memory.records, agent_id, "failure"))
     return Advice(
         task=task,
         action=best.action if best else "",
@@ -188,23 +192,33 @@ def relevant(memory: Memory, task: str, *, agent_id: str = ANYONE, now: float | 
     ]
 
 
-def _near(memory: Memory, task: str, failures: Sequence[Pattern]) -> list[Pattern]:
+def _near(memory: Memory, task: str, agent_id: str, failures: Sequence[Pattern]) -> list[Pattern]:
     """Failures that happened in situations like this one."""
     searcher = memory.searcher
-    alike = likenesses(task, [one.context for one in failures], searcher.rarity, searcher.thesaurus)
+    alike = likenesses(task, [one.context for one in failures], searcher.rarity(agent_id), searcher.thesaurus)
     return [one for one, much in zip(failures, alike, strict=True) if much >= NEAR]
 
 
 def _attempt(value: Any, error: Exception | None) -> Attempt:
     if error is not None:
-        return Attempt(outcome="failure", error=f"{type(error).__name__}: {error}".strip().rstrip(":"))
+        return Attempt(outcome="failure", error=f"{type(error).__name__}: {_told(error)}".strip().rstrip(":"))
     if isinstance(value, Attempt):
-        return value
+        return replace(value, result=_told(value.result), error=_told(value.error))
     if isinstance(value, bool | int | float) and 0 <= value <= 1:
         return Attempt(outcome=float(value))
     if isinstance(value, str) and value in ("success", "partial", "failure"):
         return Attempt(outcome=value)
-    return Attempt(outcome="success", result="" if value is None else str(value)[:1_000])
+    return Attempt(outcome="success", result="" if value is None else _told(value)[:1_000])
+
+
+def _told(value: Any) -> str:
+    """What a value or an exception says, as a memory can keep it: what ran must be recorded whatever it said."""
+    try:
+        text = str(value)
+    except Exception:
+        text = f"a {type(value).__name__} that cannot be told"
+    text = UNFIT.sub("\ufffd", text)
+    return text if len(text) <= TOLD else f"{text[: TOLD // 2]} … {text[-TOLD // 2 :]}"
 
 
 def _failure(memory: Memory, error: str, agent_id: str) -> Pattern | None:

@@ -206,10 +206,11 @@ class WordIndex:
         asked = f"SELECT rowid FROM words WHERE words MATCH ? AND rowid IN ({marks})"
         return [row["rowid"] for row in self.database.rows(asked, [_any_of([word], own), *rows])]
 
-    def frequency(self, word: str, most: int) -> int:
-        """In how many records a word stands, in any of its forms; counted up to `most`."""
-        count = "SELECT count(*) AS n FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
-        return int(self.database.rows(count, [_any_of([word]), most])[0]["n"])
+    def frequency(self, word: str, most: int, where: str = "1", values: Sequence[Any] = ()) -> int:
+        """In how many records that meet a condition a word stands, in any of its forms; counted up to `most`."""
+        joined = "" if where == "1" else f"JOIN records ON records.row = words.rowid AND ({where})"
+        count = f"SELECT count(*) AS n FROM (SELECT 1 FROM words {joined} WHERE words MATCH ? LIMIT ?)"
+        return int(self.database.rows(count, [*values, _any_of([word]), most])[0]["n"])
 
     def stems(self, beginning: str) -> list[str]:
         """The stems of all words that begin so, the commonest first."""

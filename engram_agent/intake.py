@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engram_agent.errors import AgentError
+from engram_agent.errors import AgentError, must_be_words
 from engram_agent.privacy import redact, redact_all
 from engram_agent.records import COLUMNS, Record, clean_tags
 
@@ -23,7 +23,10 @@ def safe_tags(tags: Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(tags, str):
         raise AgentError("InvalidValue", f"tags must be a list of texts, got {tags!r}")
-    return clean_tags([redact(tag) for tag in tags])
+    safe = [redact(tag) for tag in tags]
+    for tag in safe:
+        must_be_words("a tag", tag)
+    return clean_tags(safe)
 
 
 def new_record(

@@ -18,6 +18,7 @@ def likenesses(context: str, others: Sequence[str], rarity: Rarity, thesaurus: T
 
     The weight of what either says and the other says, too, over the weight of all they say (Dice's coefficient); the rarer
     a word the more it weighs, and a related word counts for as much as it is akin. Numbers, ids and paths count for nothing.
+    Where one says the opposite of what the other says (enable, disable), they have nothing in common.
 
     Args:
         context: The situation.
@@ -32,6 +33,8 @@ def likenesses(context: str, others: Sequence[str], rarity: Rarity, thesaurus: T
 
 
 def _dice(one: set[str], other: set[str], weights: Mapping[str, float], thesaurus: Thesaurus) -> float:
+    if any(thesaurus.opposed(base) & (other - one) for base in one - other):
+        return 0.0
     common = _common(one, other, weights, thesaurus) + _common(other, one, weights, thesaurus)
     whole = sum(weights[base] for base in (*one, *other))
     return min(1.0, common / whole) if whole else 0.0

@@ -24,8 +24,8 @@ from engram_agent import (
     sharing,
 )
 from engram_agent.embedders import Embedder
-from engram_agent.errors import AgentError
-from engram_agent.intake import new_record
+from engram_agent.errors import UNFIT, AgentError, must_be_text, must_be_words
+from engram_agent.intake import new_record, safe_tags
 from engram_agent.judging import Judge, Judgement
 from engram_agent.mining import Miner
 from engram_agent.patterns import Applied, Pattern
@@ -37,11 +37,12 @@ from engram_agent.searches import Searches
 from engram_agent.serving import Service
 from engram_agent.store import SAME, Store
 from engram_agent.suggest import Suggestion, suggest
-from engram_agent.thesaurus import Thesaurus
 
 ANYONE = "default"
 MOST = 10_000
 """Most hits that one search gives."""
+LARGEST = 10_000_000
+"""Most tokens of a budget."""
 
 
 class Memory:
@@ -54,7 +55,7 @@ class Memory:
         same: How alike context, action and result must be for two records to be one, 0 to 1.
         explore: Whether searches now and then try what is not thought best, to learn more.
         seed: Of the exploration; by default another one each time.
-        thesaurus: Other words for those of a query; by default those that are shipped.
+        thesaurus: A file of one's own related words, beside those that are shipped; read with the first search.
 
     Example:
         >>> memory = Memory("memories.db")                                      # doctest: +SKIP
@@ -69,7 +70,7 @@ class Memory:
         same: float = SAME,
         explore: bool = True,
         seed: int | None = None,
-        thesaurus: Thesaurus | None = None,
+        thesaurus: Path | None = None,
     ) -> None:
         self.records = Store(path, embedder, same)
         self.searcher = Searcher(self.records, weights, thesaurus)
@@ -171,8 +172,12 @@ class Memory:
         Raises:
             AgentError: InvalidValue if an argument is not what it must be.
         """
-        if not 1 <= limit <= MOST:
-            raise AgentError("InvalidValue", f"limit must be from 1 to {MOST:,}, got {limit:,}")
+        _must_be_within("limit", limit, MOST)
+        _must_be_within("budget", 1 if budget is None else budget, LARGEST)
+        safe_tags(tags)
+        must_be_words("agent_id", agent_id)
+        must_be_text("query", query)
+        query = UNFIT.sub(" ", query)
         wanted = condition(memory_type, project, conversation, tags)
         return self.service.search(query, limit, agent_id, *wanted, strategy=strategy, floor=floor, budget=budget)
 
@@ -283,3 +288,8 @@ class Memory:
     def status(self, *, agent_id: str | None = None, check: bool = False) -> dict[str, Any]:
         """What the memory holds, in numbers; None for all agents: `overview.status`."""
         return overview.status(self.records, agent_id=agent_id, check=check)
+
+
+def _must_be_within(name: str, value: object, most: int) -> None:
+    if not isinstance(value, int) or not 1 <= value <= most:
+        raise AgentError("InvalidValue", f"{name} must be from 1 to {most:,}, got {value!r}")

@@ -14,6 +14,8 @@ from engram_agent.signatures import mask
 
 NAMED = 6
 """Words of a name."""
+LONG = 40
+"""Letters of a word of a name."""
 TELLING = 3
 """Words that the first lines of an error must have to stand for all of it."""
 _MEASURE = re.compile(r"\b(?:after|within|since|until|for|at) <\*>(?: s\b)?")
@@ -54,7 +56,7 @@ def name(text: str) -> str:
     """A name made of the first words that tell something: "npm install timed out after 30s" is npm-install-timed-out."""
     telling = [word for word in words(mask(text)) if word not in UNNAMED and len(word) > 1]
     found = telling or words(text) or plain(text).split()
-    return "-".join(found[:NAMED])
+    return "-".join(word[:LONG] for word in found[:NAMED])
 
 
 def shared(asked: str, named: str) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engram_agent.errors import must_be_words
 from engram_agent.intervals import interval
 from engram_agent.outcomes import trials
 from engram_agent.phrases import key, plain, words
@@ -136,6 +137,8 @@ class Predictor:
 
     def predict(self, context: str, action: str = "", *, agent_id: str) -> Prediction:
         """The probability that an action succeeds in a situation; without an action that whatever is done there does."""
+        must_be_words("context", context)
+        must_be_words("action", action)
         recent = f"number > (SELECT coalesce(max(number), 0) FROM outcomes) - {LATEST}"
         seen = trials(self.store, agent_id, recent)
         stamp = tuple(one.number for one in seen)

@@ -18,20 +18,24 @@ SHORT = 4
 """Fewest letters of either: shorter words are like too many others."""
 LIKE = 0.75
 """Least likeness of such a stem."""
+COMMON = 50
+"""Records from which on the count of a word is kept from search to search; what is rarer is counted anew."""
 GROWN = 1.05
 """Growth of a memory after which words are counted again."""
 
 
 class Rarity:
-    """Counts words of a store when they are first asked for.
+    """Counts the words that an agent may see when they are first asked for.
 
     Args:
         store: The records.
+        agent_id: The agent: what others write changes nothing for it.
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, agent_id: str) -> None:
+        self.store, self.agent_id = store, agent_id
         self._counts: dict[str, int] = {}
+        self._rare: dict[str, int] = {}
         self._counted_at = 0
         self.refresh()
 
@@ -49,22 +53,33 @@ class Rarity:
         if len(word) < SHORT:
             return []
         close = {stem: _likeness(word, stem) for stem in self.store.words.stems(word[:2])}
-        return sorted((stem for stem, value in close.items() if value >= LIKE), key=lambda stem: -close[stem])[:FORMS]
+        ordered = sorted((stem for stem, value in close.items() if value >= LIKE), key=lambda stem: -close[stem])
+        return [stem for stem in ordered if self.alone or self.frequency(stem)][:FORMS]
 
     def refresh(self) -> None:
-        """Look how large the memory is by now: the highest row, which costs nothing to find. Each search does so once."""
-        self.total = int(self.store.database.rows("SELECT coalesce(max(row), 0) AS n FROM records")[0]["n"])
+        """Look how large the memory is by now; each search does so once."""
+        first, last, rows = self.store.database.rows(
+            "SELECT (SELECT min(agent_id) FROM records), (SELECT max(agent_id) FROM records), coalesce(max(row), 0) FROM records"
+        )[0]
+        self.alone = first == last == self.agent_id
+        self._rare.clear()
+        self.total = int(rows) if self.alone else self._seen()
         if self.total > GROWN * self._counted_at + 20 or self.total < self._counted_at:
             self._counts, self._counted_at = {}, self.total
 
     def frequency(self, word: str) -> int:
         """In how many records a word stands, in any of its forms; of common words, at least a tenth of the records."""
-        if word not in self._counts:
-            found = self.store.words.frequency(word, max(1_000, self.total // 10))
-            if not found:
-                return 0  # looked up again: a word that is new must not stay unknown
-            self._counts[word] = found
-        return self._counts[word]
+        known = self._counts.get(word, self._rare.get(word))
+        if known is None:
+            most = max(1_000, self.total // 10)
+            condition = ("1", ()) if self.alone else self.store.seen_by(self.agent_id)
+            known = self.store.words.frequency(word, most, *condition)
+            (self._counts if known >= COMMON else self._rare)[word] = known
+        return known
+
+    def _seen(self) -> int:
+        seen, values = self.store.seen_by(self.agent_id)
+        return int(self.store.database.rows(f"SELECT count(*) AS n FROM records WHERE {seen}", values)[0]["n"])
 
 
 def _likeness(word: str, stem: str) -> float:

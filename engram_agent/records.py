@@ -98,6 +98,7 @@ class Record:
             _require(0.0 <= getattr(self, name) <= 1.0, name, "from 0 to 1", getattr(self, name))
         _require(self.position is None or self.conversation is not None, "position", "given with conversation", "alone")
         _require(isinstance(self.position, int | None), "position", "a number", self.position)
+        _require(abs(self.position or 0) < 2**62, "position", "a number of 62 bits", self.position)
         _require(isinstance(self.conversation, str | None), "conversation", "text", self.conversation)
         _require(math.isfinite(self.created_at), "created_at", "seconds since 1970", self.created_at)
 

@@ -38,7 +38,7 @@ LEAST_PROBING = 0.1
 PROBED_HALF = 40
 """Searches of one kind after which it has fallen to half."""
 PROBED = 5
-"""Fewest places of which one is given away."""
+"""Fewest results of which the last is given away."""
 MARGIN = 0.005
 """By how much an action must be worth more than the default: noise alone, and seeing mostly what is served, leave less."""
 PRIOR = 0.5
@@ -110,7 +110,7 @@ class Router:
         return Routing(state=state, actions=actions, propensities=propensities, policy=policy, probing=share)
 
     def probe(
-        self, routing: Routing, served: Sequence[str], orders: Mapping[str, Sequence[str]], limit: int
+        self, routing: Routing, served: Sequence[str], orders: Mapping[str, Sequence[str]]
     ) -> tuple[Routing, str]:
         """Draw what is tried in the last place: the first memory that a strategy has and that is not served.
 
@@ -122,14 +122,13 @@ class Router:
             routing: What was decided.
             served: Ids of what is served.
             orders: Ids of the candidates in the order of each strategy.
-            limit: Hits that were asked for.
 
         Returns:
             The routing with the chance of each memory to be tried; the one that is, or "".
         """
         missed = [next((name for name in order if name not in served), "") for order in orders.values()]
         names = [name for name in missed if name]
-        if not routing.probing or not names or limit < PROBED:
+        if not routing.probing or not names or len(served) < PROBED:
             return routing, ""
         probes = {name: routing.probing * names.count(name) / len(names) for name in names}
         tried = self.chance.choice(names) if self.chance.random() < routing.probing else ""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from engram_agent.concepts import Concept, affordable, concepts
@@ -97,25 +99,38 @@ class Searcher:
     Args:
         store: The records.
         weights: How lists are fused.
-        thesaurus: Other words for those of a query; by default those that are shipped.
+        own_words: A file of related words beside those that are shipped.
     """
 
-    def __init__(self, store: Store, weights: Weights | None = None, thesaurus: Thesaurus | None = None) -> None:
-        self.store, self.weights, self.thesaurus = store, weights or Weights(), thesaurus or shipped()
-        self.rarity = Rarity(store)
+    def __init__(self, store: Store, weights: Weights | None = None, own_words: Path | None = None) -> None:
+        self.store, self.weights, self.own_words = store, weights or Weights(), own_words
+        self._rarities: dict[str, Rarity] = {}
+
+    @cached_property
+    def thesaurus(self) -> Thesaurus:
+        """Other words for those of a query; ConfigParseError if the file of one's own words is none."""
+        return Thesaurus(self.own_words) if self.own_words else shipped()
+
+    def rarity(self, agent_id: str) -> Rarity:
+        """How much each word tells an agent, as its records stand now."""
+        known = self._rarities.get(agent_id)
+        if known is None:
+            return self._rarities.setdefault(agent_id, Rarity(self.store, agent_id))
+        known.refresh()
+        return known
 
     def pool(self, query: str, limit: int, agent_id: str, where: str, values: Sequence[Any]) -> Pool:
         """The candidates of both lists that an agent may see and that meet a condition."""
         seen, seen_values = self.store.seen_by(agent_id)
         count = max(LEAST_POOL, POOL * limit)
-        self.rarity.refresh()
+        rarity = self.rarity(agent_id)
         asked = f"{seen} AND ({where})", [*seen_values, *values], count
-        wanted = concepts(query, self.rarity, self.thesaurus)
-        mine, theirs = self._by_words(affordable(wanted, self.rarity), agent_id, *asked)
+        wanted = concepts(query, rarity, self.thesaurus)
+        mine, theirs = self._by_words(affordable(wanted, rarity), agent_id, *asked)
         lexical = _merged(mine, theirs, count)
         weights = {concept.word: concept.idf for concept in wanted}
         known = {form for concept in wanted for form in (concept.word, *concept.forms)}
-        rare = self._rare_words(lexical, known)
+        rare = self._rare_words(lexical, known, rarity)
         near = self.store.vectors.search(query, *asked, weight=lambda word: weights.get(word, 1.0))
         lists = {
             "lexical": lexical,
@@ -211,7 +226,7 @@ class Searcher:
             return mine, Scan(best=[], held={})
         return mine, scan(asked, f"records.agent_id <> ? AND {where}", [agent_id, *values], count, own=True)
 
-    def _rare_words(self, lexical: Sequence[tuple[int, str, float]], known: set[str]) -> list[str]:
+    def _rare_words(self, lexical: Sequence[tuple[int, str, float]], known: set[str], rarity: Rarity) -> list[str]:
         """What the best records speak of beside the query: their rarest words that stand elsewhere too.
 
         Evidence in several steps is found this way (pseudo-relevance feedback, Lavrenko & Croft 2001): the record that
@@ -225,9 +240,9 @@ class Searcher:
         )
         words = [set(terms(" ".join(record))) - known - STOP_WORDS for record in said]
         value = {
-            word: self.rarity.idf(word)
+            word: rarity.idf(word)
             for word in set().union(*words)
-            if 2 <= self.rarity.frequency(word) <= max(2.0, min(MOST_LINKED, COMMON * self.rarity.total))
+            if 2 <= rarity.frequency(word) <= max(2.0, min(MOST_LINKED, COMMON * rarity.total))
         }
         ranked = sorted(value, key=lambda word: (-value[word] * sum(word in each for each in words), word))
         return ranked[:LINK_WORDS]

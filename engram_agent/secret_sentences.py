@@ -58,6 +58,8 @@ _PLAIN = re.compile(
     r"(?P<value>[a-z]{6,20})(?=[.!,]?\s*$|[.!]\s)",
     re.IGNORECASE | re.MULTILINE,
 )
+_UNDRAWN = frozenset("the and for with are was has had not password passwords".split())  # noqa: SIM905
+"""Words that no list for such phrases has (BIP 39)."""
 _WALLET = re.compile(
     r"\b(?:seed|recovery|mnemonic|secret|backup|wallet)(?:[ _-](?:seed|recovery|backup|secret|phrase|words?)){0,3}"
     r"(?:[ \t](?:is|was|are))?[\"']?[ \t]*[:=]?\s{0,3}[\"'`]?"
@@ -92,7 +94,9 @@ def spoken(text: str) -> Iterator[Span]:
         if not grammar_in(match["value"]) and is_secret(match["value"], "password", True, "quoted"):
             yield *match.span("value"), "password"
     for match in _WALLET.finditer(text):
-        if grammar_in(match["value"]) < 2:
+        said = re.findall("[a-z]+", match["value"].lower())
+        drawn = 3 * len(set(said)) > 2 * len(said) and not _UNDRAWN & set(said)  # words drawn by chance hardly repeat
+        if drawn and grammar_in(match["value"]) < 2:
             yield *match.span("value"), "secret"
 
 

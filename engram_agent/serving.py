@@ -47,21 +47,32 @@ class Service:
         hits = self.searcher.hits(query, pool, routing.strategy, limit, agent_id, FLOORS[routing.floor])
         bare = replace(pool, utilities={})  # a strategy earns nothing by what is known of the memories themselves
         orders = {name: [found for found, _ in self.searcher.best(bare, name, limit)] for name in STRATEGIES}
-        if hits:
-            routing, tried = self.router.probe(routing, [hit.id for hit in hits], orders, limit)
-            others = self._hit(query, pool, tried, orders, limit, agent_id) if tried else []
-            hits = [*hits[: limit - len(others)], *others]
+        routing, tried = self.router.probe(routing, [hit.id for hit in hits], orders)
+        if tried:
+            hits = self._with(tried, hits, query, pool, orders, limit, agent_id)
         served = hits if budget is None else within(hits, budget)
         found = self.searches.keep(query, routing, served, orders, limit, agent_id, strategy is not None)
         return self._shaped(query, found, agent_id)
 
-    def _hit(
-        self, query: str, pool: Pool, tried: str, orders: Mapping[str, Sequence[str]], limit: int, agent_id: str
+    def _with(
+        self,
+        tried: str,
+        hits: Sequence[Hit],
+        query: str,
+        pool: Pool,
+        orders: Mapping[str, Sequence[str]],
+        limit: int,
+        agent_id: str,
     ) -> list[Hit]:
-        """A memory that another strategy would have served."""
+        """These hits, the last place taken by a memory that another strategy would have served, if it reaches the floor."""
         name = next(name for name, order in orders.items() if tried in order)
-        others = self.searcher.hits(query, pool, name, limit, agent_id, FLOORS["loose"])
-        return [replace(hit, why=f"{hit.why}; tried, by {name} search alone") for hit in others if hit.id == tried]
+        floor = FLOORS["loose"]
+        for hit in self.searcher.hits(query, pool, name, limit, agent_id, floor):
+            if hit.id == tried and hit.relevance >= floor:
+                kept = list(hits[: limit - 1])
+                why = f"{hit.why}; tried, by {name} search alone"
+                return [*kept, replace(hit, why=why, score=min(hit.score, kept[-1].score))]
+        return list(hits)
 
     def _shaped(self, query: str, found: Found, agent_id: str) -> Found:
         """What was decided beside the ranking: to shorten long texts, and to say unasked what has worked."""

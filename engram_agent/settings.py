@@ -88,21 +88,18 @@ def open_memory(settings: Settings) -> Memory:
     """The memory that is set.
 
     Raises:
-        AgentError: InvalidProvider if there is no such embedder; ConfigParseError if the thesaurus is none; what `Memory`
-            raises.
+        AgentError: InvalidProvider if there is no such embedder; what `Memory` raises.
     """
     from engram_agent.memory import Memory
     from engram_agent.search import Weights
-    from engram_agent.thesaurus import Thesaurus
 
     weights = Weights(
         lexical=settings["search.sparse_weight"],
         vector=settings["search.vector_weight"],
         rrf_k=settings["search.rrf_k"],
     )
-    same, thesaurus = settings["deduplication.threshold"], settings["search.thesaurus"]
-    own = Thesaurus(Path(thesaurus)) if thesaurus else None
-    return Memory(settings.database, _embedder(settings), weights, same, thesaurus=own)
+    same, own = settings["deduplication.threshold"], settings["search.thesaurus"]
+    return Memory(settings.database, _embedder(settings), weights, same, thesaurus=Path(own) if own else None)
 
 
 def find_project(start: Path, home: Path) -> Path | None:
@@ -133,7 +130,7 @@ def set_value(key: str, text: str, path: Path) -> None:
 
     Raises:
         AgentError: ConfigValidation if there is no such setting or the value is none; ConfigReadOnly if the setting is
-            guarded (people write those by hand) or the file cannot be written.
+            guarded (people write those by hand) or the file cannot be written; ConfigParseError if a thesaurus is none.
     """
     known(key)
     if SETTINGS[key].guarded:
@@ -142,7 +139,13 @@ def set_value(key: str, text: str, path: Path) -> None:
             f"{key} is not set by a command",
             f"write it into {global_file(Path.home())} with an editor",
         )
+    if key in PATHS and text:
+        text = str(_below(Path.cwd(), text, Path.home()))
     value = checked(key, typed(key, text), "the command")
+    if key == "search.thesaurus" and value:
+        from engram_agent.thesaurus import Thesaurus
+
+        Thesaurus(Path(value))
     if path.exists():
         _read(path)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []

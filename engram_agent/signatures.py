@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
+from engram_agent.errors import must_be_text
+
 MARK = "<*>"
 ENOUGH = 4  # distinct values at one place that make it a variable: 3 words are often states, 4 are often names
 CONSTANT_WORDS = 2  # words that must remain when one is left out; one alone ("<*> started") says too little
@@ -189,7 +191,12 @@ def group(messages: Sequence[str]) -> list[int]:
 
     Returns:
         A group for every message, 0, 1, 2... in order of first appearance.
+
+    Raises:
+        AgentError: InvalidValue if one is no text.
     """
+    for message in messages:
+        must_be_text("a message", message)
     table = SignatureTable()
     signatures = [table.add(message) for message in messages]
     order: dict[int, int] = {}

@@ -5,6 +5,7 @@ It must not know how queries become ranks, nor what is learned from any of it.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,6 +30,7 @@ TOLD = ("utilities", "judgements", "outcomes", "applied")
 """Tables that tell something of a record and go with it."""
 LONG = 1_000
 """Texts of more characters are compared word by word, which takes a fraction of the time."""
+NEGATION = re.compile(r"\b(?:no|not|never|none|nothing|without|cannot)\b|n['’]t\b")
 
 
 class Store:
@@ -199,7 +201,12 @@ class Store:
 
 
 def alike(one: str, other: str, same: float = SAME) -> bool:
-    """Whether two texts share more than 0.95 of their characters in order (Ratcliff & Obershelp 1988), long ones of their words."""
+    """Whether two texts share more than 0.95 of their characters in order (Ratcliff & Obershelp 1988), long ones of their words.
+
+    Texts that differ in a negation do not say the same, however alike they are.
+    """
+    if NEGATION.findall(one.casefold()) != NEGATION.findall(other.casefold()):
+        return False
     long = max(len(one), len(other)) > LONG
     matcher = SequenceMatcher(None, one.split() if long else one, other.split() if long else other, autojunk=False)
     return matcher.real_quick_ratio() > same and matcher.quick_ratio() > same and matcher.ratio() > same

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engram_agent.errors import must_be_text
+from engram_agent.errors import must_be_words
 from engram_agent.intervals import interval
 from engram_agent.likeness import likenesses
 from engram_agent.outcomes import Outcome, trials
@@ -88,7 +88,7 @@ def suggest(searcher: Searcher, context: str, *, agent_id: str, limit: int = 5) 
     Raises:
         AgentError: InvalidValue if the situation is no text.
     """
-    must_be_text("context", context)
+    must_be_words("context", context)
     groups: dict[str, list[Evidence]] = {}
     for each in gathered(searcher, context, agent_id):
         groups.setdefault(key(each.action), []).append(each)
@@ -132,7 +132,7 @@ def similar(searcher: Searcher, context: str, agent_id: str) -> list[tuple[Recor
     pool = searcher.pool(context, CANDIDATES // 5, agent_id, "1", [])
     ids = list(dict.fromkeys(name for found in pool.lists.values() for _, name, _ in found[:CANDIDATES]))
     records = searcher.store.select(agent_id, f"records.id IN ({', '.join('?' * len(ids))})", ids)
-    alike = likenesses(context, [record.context for record in records], searcher.rarity, searcher.thesaurus)
+    alike = likenesses(context, [record.context for record in records], searcher.rarity(agent_id), searcher.thesaurus)
     return [(record, much) for record, much in zip(records, alike, strict=True) if much >= NEAR]
 
 

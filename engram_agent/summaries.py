@@ -52,17 +52,31 @@ def summarise(query: str, record: Record, characters: int = SHORT) -> str:
 
 
 def within(hits: Sequence[Hit], tokens: int) -> list[Hit]:
-    """The first hits that fit into so many tokens; the one that does not fit whole is cut at a word, if half of it fits."""
-    found, left = [], tokens * CHARACTERS
+    """The first hits that fit into so many tokens; the one that does not is cut at a word, if it is the first or half fits."""
+    found: list[Hit] = []
+    left = tokens * CHARACTERS
     for hit in hits:
-        record = hit.record
-        size = len(record.context) + len(record.action) + len(record.result)
+        size = _size(hit.record)
         if size > left:
-            spare = left - len(record.context) - len(record.action)
-            if spare >= 0.5 * len(record.result) and spare > 0 and size - left < size / 2:
-                cut = record.result[: max(0, spare - 1)].rsplit(" ", 1)[0] + "…"
-                found.append(replace(hit, record=replace(record, result=cut)))
+            cut = _cut(hit.record, left)
+            if left > 0 and (not found or 2 * _size(cut) > size):
+                found.append(replace(hit, record=cut))
             break
         found.append(hit)
         left -= size
     return found
+
+
+def _size(record: Record) -> int:
+    return len(record.context) + len(record.action) + len(record.result)
+
+
+def _cut(record: Record, left: int) -> Record:
+    """A record with the end of its texts left out, the last first."""
+    cut = {}
+    for name in ("context", "action", "result"):
+        text = getattr(record, name)
+        if len(text) > left:
+            text = text[: max(0, left - 1)].rsplit(" ", 1)[0] + "…" if left > 1 else ""
+        cut[name], left = text, max(0, left - len(text))
+    return replace(record, **cut) if any(cut.values()) else replace(record, context="…", action="", result="")

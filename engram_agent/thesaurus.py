@@ -7,7 +7,7 @@ edit, `words/forms.txt` and `words/related.txt`, and in one more file of one's o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +20,8 @@ RELATED = 0.5
 """How much of a word one is that people say for it, or that it covers: purchase for buy, kitten for pet."""
 LONGEST = 5
 """Words of an entry, at most."""
+LONE = frozenset("news goods clothes glasses evening tired customs arms pants means species series mice".split())  # noqa: SIM905
+"""Words that end like forms of another word and are none."""
 _WORD = re.compile(r"[^\W_]+")
 _DOUBLED = re.compile(r"([bdgkmnprt])\1$")
 
@@ -38,47 +40,55 @@ class Thesaurus:
     """
 
     def __init__(self, own: Path | None = None) -> None:
-        self._bases: dict[str, list[str]] = {}
+        families = [line.split(", ") for line in _shipped("forms")]
+        self._entries = [_parsed(line) for line in _shipped("related")]
+        self._entries += [_checked(line, own) for line in _lines(own)] if own is not None else []
+        self._words = {form for family in families for form in family}
+        self._words.update(words_of(" ".join(one for heads, others in self._entries for one in (*heads, *others))))
+        self._memo: dict[str, str] = {}
+        self._bases: dict[str, str] = {}
         self._forms: dict[str, list[str]] = {}
-        self._related: dict[str, list[str]] = {}
-        self._akin: dict[str, set[str]] = {}
-        self._words: set[str] = set()
-        for line in (WORDS / "forms.txt").read_text(encoding="utf-8").splitlines():
-            forms = line.split(", ")
-            self._forms[stem(forms[0])] = forms
-            self._words.update(map(stem, forms))
-            for form in forms:
-                self._bases.setdefault(stem(form), []).append(stem(forms[0]))
-        for line in (WORDS / "related.txt").read_text(encoding="utf-8").splitlines():
-            self._take(line)
-        for line in _lines(own) if own is not None else ():
-            self._take(line, str(own))
+        for family in families:
+            for form in family:
+                self._bases.setdefault(form, family[0])
+                self._forms.setdefault(form, []).extend(family)
+        self._heads: dict[str, list[int]] = {}
+        self._others: dict[str, list[int]] = {}
+        for number, (heads, others) in enumerate(self._entries):
+            for place, members in ((self._heads, heads), (self._others, () if heads is others else others)):
+                for member in members:
+                    place.setdefault(self.base(member), []).append(number)
+        self._akin: dict[str, Set[str]] = {}
+        self._opposed: dict[str, set[str]] = {}
+        for one, other in (map(self.base, line.split(", ")) for line in _shipped("opposites")):
+            self._opposed.setdefault(one, set()).add(other)
+            self._opposed.setdefault(other, set()).add(one)
 
     def base(self, phrase: str) -> str:
         """What a word or phrase has in common with its forms; two words of one base are one word."""
-        return " ".join(self._base(word) for word in _WORD.findall(phrase.casefold()))
+        return self._base(phrase) if phrase.isalpha() else " ".join(map(self._base, words_of(phrase)))
 
     def related(self, phrase: str) -> dict[str, float]:
         """Other words for a word or a phrase, in all their forms, and how much of it each is, 0 to 1."""
-        words = _WORD.findall(phrase.casefold())
-        bases = self._bases.get(stem(words[0]), ()) if len(words) == 1 else ()
-        found = {form: FORM for base in bases for form in self._forms[base]}
-        for base in bases or [self.base(phrase)]:
-            for other in self._related.get(base, ()):
-                for form in self._inflected(other):
+        words, base = words_of(phrase), self.base(phrase)
+        found = dict.fromkeys(self._family(words[0]) if len(words) == 1 else (), FORM)
+        others = [other for number in self._heads.get(base, ()) for other in self._entries[number][1]]
+        for other in others:
+            if self.base(other) != base:
+                for form in (other, *self._family(other)):
                     found.setdefault(form, RELATED)
         return {form: much for form, much in found.items() if form != phrase}
 
     def knows(self, word: str) -> bool:
         """Whether a word stands anywhere in it, and so is not a misspelt one."""
-        return stem(word) in self._words
+        return self._known(word) is not None
 
     def phrases(self, words: Sequence[str]) -> Iterator[tuple[int, int]]:
         """Where entries of several words stand in a text: the places of the first word and behind the last."""
         bases = [self._base(word) for word in words]
         for start in range(len(bases)):
             for end in range(min(len(bases), start + LONGEST), start + 1, -1):
-                if " ".join(bases[start:end]) in self._related:
+                if " ".join(bases[start:end]) in self._heads:
                     yield start, end
                     break
 
@@ -94,38 +104,58 @@ class Thesaurus:
 
     def akin(self, base: str) -> Set[str]:
         """The bases that are RELATED to one, whichever of them covers the other."""
-        return self._akin.get(base, frozenset())
+        if base not in self._akin:
+            covered = [other for number in self._heads.get(base, ()) for other in self._entries[number][1]]
+            covering = [head for number in self._others.get(base, ()) for head in self._entries[number][0]]
+            self._akin[base] = frozenset(map(self.base, (*covered, *covering))) - {base}
+        return self._akin[base]
+
+    def opposed(self, base: str) -> Set[str]:
+        """The bases that say the opposite of one."""
+        return self._opposed.get(base, frozenset())
 
     def _base(self, word: str) -> str:
-        stemmed = stem(word)
-        return self._bases.get(stemmed, [stemmed])[0]
+        if word not in self._memo:
+            word = word.casefold()
+            known, crude = self._known(word), stem(word)
+            other = word if crude in self._words else crude
+            self._memo[word] = other if known is None else self._bases.get(known, known)
+        return self._memo[word]
 
-    def _inflected(self, phrase: str) -> Iterable[str]:
-        bases = self._bases.get(stem(phrase), ())
-        return {phrase, *(form for base in bases for form in self._forms[base])}
+    def _known(self, word: str) -> str | None:
+        """The word of the files that this one is, or is a regular form of."""
+        if word in self._bases or word in LONE:
+            return word if word in self._words else None
+        return next((one for one in (*_regular(word), word) if one in self._words), None)
 
-    def _take(self, line: str, source: str = "related.txt") -> None:
-        head, colon, rest = line.partition(":")
-        members = [member.strip() for member in rest.split(",")] if colon else []
-        group = [] if colon else [member.strip() for member in line.split(",")]
-        if not all([*members, *group, head.strip()]) or len(members) + len(group) < 1 + (not colon):
-            raise AgentError(
-                "ConfigParseError", f"{source}: {line!r} says nothing", "write `buy, purchase` or `pet: dog, kitten`"
-            )
-        self._words.update(map(stem, _WORD.findall(line)))
-        bases = {each: self.base(each) for each in (head, *members, *group)}
-        for one, others in [(head, members)] if colon else [(each, group) for each in group]:
-            known = self._related.setdefault(bases[one], [])
-            for other in others:
-                if other != one:
-                    known.append(other)
-                    self._akin.setdefault(bases[one], set()).add(bases[other])
-                    self._akin.setdefault(bases[other], set()).add(bases[one])
+    def _family(self, word: str) -> list[str]:
+        return self._forms.get(self._known(word) or word, [])
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, case folded."""
+    return _WORD.findall(text.casefold())
+
+
+def _regular(word: str) -> Iterator[str]:
+    """What a word may be a regular form of, the likelier first: plan for planned, plane for planed."""
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        yield word[:-1]
+        if word.endswith("ies"):
+            yield f"{word[:-3]}y"
+        if word.endswith("es"):
+            yield word[:-2]
+    if word.endswith("ied"):
+        yield f"{word[:-3]}y"
+    for ending in ("ing", "ed"):
+        bare = word.removesuffix(ending)
+        if bare != word and len(bare) > 2:
+            yield from (f"{bare}e", bare, _DOUBLED.sub(r"\1", bare))
 
 
 @cache
 def stem(word: str) -> str:
-    """A word without its regular endings -s, -ed, -ing: enough to find an entry, whichever form was written."""
+    """A word that no file has without its regular endings -s, -ed, -ing."""
     if len(word) > 4 and word.endswith(("ies", "ied")):
         word = word[:-3] + "y"
     elif len(word) > 3 and word.endswith("s") and word[-2] not in "sui":
@@ -144,10 +174,34 @@ def shipped() -> Thesaurus:
     return Thesaurus()
 
 
+def _shipped(name: str) -> list[str]:
+    return (WORDS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+
+
+def _parsed(line: str) -> tuple[list[str], list[str]]:
+    """The words of a line that relate to others, and those others; in a line without a colon, each to each."""
+    head, colon, rest = line.partition(":")
+    others = [member.strip() for member in (rest if colon else line).split(",")]
+    return ([head.strip()], others) if colon else (others, others)
+
+
+def _checked(line: str, source: Path) -> tuple[list[str], list[str]]:
+    heads, others = _parsed(line)
+    if (heads is others and len(others) < 2) or not all(map(_tells, [*heads, *others])):
+        raise AgentError(
+            "ConfigParseError", f"{source}: {line!r} says nothing", "write `buy, purchase` or `pet: dog, kitten`"
+        )
+    return heads, others
+
+
+def _tells(entry: str) -> bool:
+    return ":" not in entry and sum(map(len, words_of(entry))) > 1
+
+
 def _lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise AgentError("ConfigParseError", f"{path} cannot be read ({why})", "check search.thesaurus") from error
-    return [line for line in lines if line.strip() and not line.startswith("#")]
+    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]

@@ -96,3 +96,32 @@ def test_only_memories_that_belong_to_the_task_are_given_the_newest_first_among_
     ages = [hit.record.updated_at for hit in found if hit.relevance == found[0].relevance]
     assert ages == sorted(ages, reverse=True)
     assert relevant(memory, "zebras in the zoo") == []
+
+
+class Untold:
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+@pytest.mark.parametrize(
+    "came",
+    [RuntimeError("compiler said: " + "x" * 200_000), RuntimeError("a\0b"), OSError("\udcff"), RuntimeError(Untold())],
+    ids=["long", "NUL", "half a character", "untold"],
+)
+def test_whatever_a_task_says_when_it_fails_is_recorded(memory: Memory, came: Exception) -> None:
+    def run(task: str, advice: Advice) -> None:
+        raise came
+
+    found = execute_with_memory(memory, "build the project", run)
+    assert found.outcome == 0.0 and found.error is came and found.failure is not None
+    record = memory.get(found.record_id)
+    assert len(record.result + str(record.fields)) < 50_000 and memory.status()["outcomes"] == 1
+
+
+def test_whatever_a_task_returns_is_recorded_and_a_task_that_is_no_text_is_not_run(memory: Memory) -> None:
+    for value in ("r" * 200_000, "a\0b", Untold(), Attempt(outcome="success", result="r" * 200_000)):
+        assert execute_with_memory(memory, "build the project", lambda task, advice, v=value: v).outcome == 1.0
+    ran: list[str] = []
+    with pytest.raises(AgentError, match="task must be text"):
+        execute_with_memory(memory, "a\0", lambda task, advice: ran.append(task))
+    assert ran == [] and memory.status()["outcomes"] == 4

@@ -253,3 +253,30 @@ def test_no_secret_is_in_the_file_whatever_wrote_it(tmp_path: Path) -> None:
         raw = wal + (tmp_path / "m.db").read_bytes().lower()
     assert raw.count(b"redacted:") > 5 * len(lines)
     assert [secret for _, secret in lines if secret.lower().encode() in raw] == []
+
+
+def test_what_another_writes_changes_nothing_of_what_one_finds(tmp_path: Path) -> None:
+    with Memory(tmp_path / "m.db", explore=False) as memory:
+        mine = memory.store("the authentication of the clients fails", "restart the proxy", agent_id="bob")
+        alone = [(hit.id, hit.relevance) for hit in memory.search("authentification of clients", agent_id="bob")]
+        assert [name for name, _ in alone] == [mine]
+        theirs = memory.store("authentification", agent_id="alice")
+        with memory.records.database.transaction():
+            for number in range(400):
+                memory.store(f"clients and proxies, number {number}", agent_id="alice", conversation=f"c{number}")
+        both = [(hit.id, hit.relevance) for hit in memory.search("authentification of clients", agent_id="bob")]
+        assert both == [(name, pytest.approx(relevance, abs=1e-3)) for name, relevance in alone]
+        memory.delete(theirs, agent_id="alice")
+        assert [hit.id for hit in memory.search("authentification", agent_id="alice")] == [], "forgotten at once"
+
+
+def test_what_is_common_elsewhere_is_looked_up_where_it_is_rare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engram_agent.concepts.POSTINGS", 5)
+    with Memory(tmp_path / "m.db", explore=False) as memory:
+        for number in range(20):
+            memory.store(f"login of customer {number}", agent_id="alice", conversation=f"c{number}")
+        memory.store("the page is empty", agent_id="alice")
+        mine = memory.store("the login form has a long text about many other matters", agent_id="bob")
+        assert [hit.id for hit in memory.search("login page", agent_id="bob", strategy="lexical")] == [mine]

@@ -24,7 +24,7 @@ def memory() -> Iterator[Memory]:
 
 
 def alike(memory: Memory, one: str, *others: str) -> list[float]:
-    return likenesses(one, others, memory.searcher.rarity, shipped())
+    return likenesses(one, others, memory.searcher.rarity("default"), shipped())
 
 
 def test_the_same_but_for_numbers_and_forms_is_the_same(memory: Memory) -> None:
@@ -44,7 +44,6 @@ def test_what_is_rare_counts_for_more(memory: Memory) -> None:
     for number in range(40):
         memory.store(f"pump of ship {number}")
     memory.store("a leaking valve")
-    memory.searcher.rarity.refresh()
     rare, common = alike(memory, "pump valve", "valve", "pump")
     assert rare > 2 / 3 > common
 
@@ -63,3 +62,13 @@ def test_a_situation_told_in_other_words_is_advised_and_its_sister_is_not(memory
     memory.record("repair the user table for customer 17", "lock the table", 1)
     found = memory.suggest("user table: fix it for customer 99")
     assert found[0].action == "lock the table" and found[0].low > found[1].low
+
+
+def test_the_opposite_has_nothing_in_common(memory: Memory) -> None:
+    for _ in range(4):
+        memory.record("enable the firewall on the gateway", "ufw enable", 1)
+    assert alike(memory, "disable the firewall", "enable the firewall", "disabling the firewall") == pytest.approx(
+        [0, 1]
+    )
+    assert memory.suggest("disable the firewall on the gateway") == []
+    assert alike(memory, "start and stop the pump", "start the pump")[0] > 0.5, "who says both says no opposite"

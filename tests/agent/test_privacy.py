@@ -220,6 +220,13 @@ def test_ordinary_words_survive_in_any_order(words: list[str]) -> None:
     assert redact(text) == text
 
 
+def test_a_wallet_s_words_are_taken_out_and_words_that_repeat_are_none() -> None:
+    drawn = "drastic embody harbor quantum timber lizard orphan velvet cactus marble puzzle glimpse"
+    assert drawn not in redact(f"seed phrase: {drawn}")
+    said = "secret the " + " ".join(["user"] * 12)
+    assert redact(said) == said
+
+
 @given(st.text(alphabet=string.ascii_lowercase + " ", min_size=30, max_size=90))
 @settings(deadline=None, max_examples=50)
 def test_base64_of_ordinary_words_survives(plain: str) -> None:

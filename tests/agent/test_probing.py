@@ -53,19 +53,19 @@ def test_trying_fades_down_to_a_rest(router: Router) -> None:
 
 def test_what_is_tried_is_the_first_that_each_strategy_misses_as_often_as_it_says(router: Router) -> None:
     routing = replace(ROUTING, probing=0.6)
-    drawn = [router.probe(routing, ["a", "b", "c"], ORDERS, 13) for _ in range(4_000)]
+    drawn = [router.probe(routing, ["a", "b", "c", "x", "y"], ORDERS) for _ in range(4_000)]
     assert all(one.probes == {"d": 0.6} for one, _ in drawn), "vector and hybrid miss the same"
     assert Counter(tried for _, tried in drawn)["d"] / 4_000 == pytest.approx(0.6, abs=0.03)
-    drawn = [router.probe(routing, ["a", "d"], ORDERS, 13) for _ in range(4_000)]
+    drawn = [router.probe(routing, ["a", "d", "x", "y", "z"], ORDERS) for _ in range(4_000)]
     assert drawn[0][0].probes == pytest.approx({"b": 0.4, "e": 0.2})
     assert Counter(tried for _, tried in drawn)["e"] / 4_000 == pytest.approx(0.2, abs=0.03)
 
 
 def test_where_nothing_is_missed_or_places_are_few_nothing_is_tried(router: Router) -> None:
     routing = replace(ROUTING, probing=1.0)
-    assert router.probe(routing, ["a", "b", "c", "d", "e"], ORDERS, 13) == (routing, "")
-    assert router.probe(routing, ["a"], ORDERS, PROBED - 1) == (routing, "")
-    assert router.probe(ROUTING, ["a"], ORDERS, 13) == (ROUTING, "")
+    assert router.probe(routing, ["a", "b", "c", "d", "e"], ORDERS) == (routing, "")
+    assert router.probe(routing, list("avwx")[: PROBED - 1], ORDERS) == (routing, "")
+    assert router.probe(ROUTING, list("avwxy"), ORDERS) == (ROUTING, "")
 
 
 def test_a_memory_that_was_tried_weighs_by_how_seldom_it_would_be() -> None:

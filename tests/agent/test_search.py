@@ -264,7 +264,7 @@ def test_store_and_search_need_no_network(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_what_a_word_tells_is_the_formula_and_follows_the_store(memory: Memory) -> None:
-    rarity = Rarity(memory.records)
+    rarity = Rarity(memory.records, "default")
     assert rarity.frequency("pump") == 0
     for number in range(3):
         memory.store(f"pump number {number}", "" if number else "valve")
@@ -294,3 +294,16 @@ def test_a_budget_is_kept(sizes: list[int], tokens: int) -> None:
     assert used <= tokens * CHARACTERS
     assert [each.id for each in found] == [each.id for each in hits[: len(found)]], "none is skipped"
     assert all(whole == part for whole, part in zip(hits, found[:-1], strict=False))
+
+
+def test_a_budget_that_fits_nothing_whole_gives_the_beginning_of_the_best(memory: Memory) -> None:
+    best = memory.store("kumquat harvest report: " + "the kumquat trees did well this year. " * 80)
+    memory.store("kumquat price is five")
+    for tokens in (500, 7, 1):
+        (hit,) = memory.search("kumquat harvest report", budget=tokens)
+        assert (
+            hit.id == best and 0 < len(hit.record.context) <= tokens * CHARACTERS and hit.record.context.endswith("…")
+        )
+    for wrong in (0, -5, 2.5):
+        with pytest.raises(AgentError, match="budget must be from 1"):
+            memory.search("kumquat", budget=wrong)

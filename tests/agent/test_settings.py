@@ -114,9 +114,23 @@ def test_a_thesaurus_of_ones_own_is_looked_for_beside_the_file_that_names_it(hom
         wanted = memory.store("the platypus answers slowly")
         assert [hit.id for hit in memory.search("billing")] == [wanted]
     (home / "work" / "words.txt").unlink()
-    with pytest.raises(AgentError, match=r"words\.txt cannot be read") as error:
-        open_memory(load(db="m.db", start=home / "work" / "shop"))
+    with open_memory(load(db="m.db", start=home / "work" / "shop")) as memory:
+        memory.store("what is stored needs no words")
+        with pytest.raises(AgentError, match=r"words\.txt cannot be read") as error:
+            memory.search("billing")
     assert error.value.name == "ConfigParseError" and "search.thesaurus" in error.value.hint
+
+
+def test_a_file_that_is_named_by_a_command_is_the_one_in_this_folder(home: Path) -> None:
+    (home / "work" / "shop").mkdir(exist_ok=True)
+    here = Path.cwd()
+    (here / "words.txt").write_text("billing, platypus\n")
+    set_value("search.thesaurus", "words.txt", home / ".engram" / "engram.toml")
+    assert load(db="m.db")["search.thesaurus"] == str(here / "words.txt")
+    with pytest.raises(AgentError, match="cannot be read"):
+        set_value("search.thesaurus", "nowhere.txt", home / ".engram" / "engram.toml")
+    set_value("search.thesaurus", "", home / ".engram" / "engram.toml")
+    assert load(db="m.db")["search.thesaurus"] == ""
 
 
 # ------------------------------------------------------------------------------------------- what is refused
