@@ -1,7 +1,7 @@
 """Other words for the same: the forms of an English word, what else people say for it, and what a broad word covers.
 
-It must not know what is looked up, nor what becomes of it. The words stand in two text files that anybody can read and
-edit, `words/forms.txt` and `words/related.txt`, and in one more file of one's own.
+It must not know what is looked up, nor what becomes of it. The words stand in text files that anybody can read and edit,
+`words/forms.txt`, `words/related.txt` and `words/opposites.txt`, and in one more file of one's own.
 """
 
 from __future__ import annotations
