@@ -39,7 +39,7 @@ PROBED_HALF = 40
 """Searches of one kind after which it has fallen to half."""
 PROBED = 5
 """Fewest results of which the last is given away."""
-MARGIN = 0.005
+MARGIN = 0.01
 """By how much an action must be worth more than the default: noise alone, and seeing mostly what is served, leave less."""
 PRIOR = 0.5
 """What an action is worth before anything is known."""
