@@ -17,10 +17,8 @@ from engram_agent.embedders import DIM, HashingEmbedder, embedder, unit
 from engram_agent.errors import AgentError
 from engram_agent.memory import Memory
 from engram_agent.rarity import BACKGROUND, Rarity
-from engram_agent.records import Record
 from engram_agent.search import CLOSE, SHIFT, Pool, Searcher, Weights
 from engram_agent.store import Store
-from engram_agent.summaries import CHARACTERS, within
 
 WORDS = ["pump", "valve", "login", "backoff", "ledger", "harbour", "piano", "cache", "token", "garden", "mutex"]
 RANKING = st.lists(st.sampled_from(WORDS), unique=True, min_size=1)
@@ -260,7 +258,7 @@ def test_store_and_search_need_no_network(tmp_path: Path, monkeypatch: pytest.Mo
     assert (HOME / "engram_agent").is_dir()
 
 
-# ------------------------------------------------------------------------------------------- rarity and budget
+# ------------------------------------------------------------------------------------------- rarity
 
 
 def test_what_a_word_tells_is_the_formula_and_follows_the_store(memory: Memory) -> None:
@@ -274,36 +272,3 @@ def test_what_a_word_tells_is_the_formula_and_follows_the_store(memory: Memory) 
     assert rarity.idf("valve") == pytest.approx(np.log(1 + (total - 1 + 0.5) / 1.5))
     assert rarity.idf("never") > rarity.idf("valve") > rarity.idf("pump")
     assert rarity.idf("pump", "valve") == pytest.approx(np.log(1 + (total - 4 + 0.5) / 4.5)), "the sum of both"
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(1, 97), max_size=7), st.integers(0, 60))
-def test_a_budget_is_kept(sizes: list[int], tokens: int) -> None:
-    from engram_agent.hits import Hit
-
-    def hit(number: int, size: int) -> Hit:
-        record = Record(
-            id=f"m{number}", agent_id="a", memory_type="context", context="c", action="", result="so " * size,
-            created_at=1.0, updated_at=1.0,
-        )  # fmt: skip
-        return Hit(id=record.id, score=1.0, relevance=1.0, why="", record=record, ranks={})
-
-    hits = [hit(number, size) for number, size in enumerate(sizes)]
-    found = within(hits, tokens)
-    used = sum(len(each.record.context + each.record.action + each.record.result) for each in found)
-    assert used <= tokens * CHARACTERS
-    assert [each.id for each in found] == [each.id for each in hits[: len(found)]], "none is skipped"
-    assert all(whole == part for whole, part in zip(hits, found[:-1], strict=False))
-
-
-def test_a_budget_that_fits_nothing_whole_gives_the_beginning_of_the_best(memory: Memory) -> None:
-    best = memory.store("kumquat harvest report: " + "the kumquat trees did well this year. " * 80)
-    memory.store("kumquat price is five")
-    for tokens in (500, 7, 1):
-        (hit,) = memory.search("kumquat harvest report", budget=tokens)
-        assert (
-            hit.id == best and 0 < len(hit.record.context) <= tokens * CHARACTERS and hit.record.context.endswith("…")
-        )
-    for wrong in (0, -5, 2.5):
-        with pytest.raises(AgentError, match="budget must be from 1"):
-            memory.search("kumquat", budget=wrong)
