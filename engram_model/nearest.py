@@ -36,9 +36,9 @@ def highest(scores: Float[Tensor, " n"], k: int) -> tuple[Float[Tensor, " found"
 
 
 def products(query: Float[Tensor, " dim"], columns: Float[Tensor, "dim n"]) -> Float[Tensor, " n"]:
-    """The product of a vector with each of many columns; long tables are cut into parts, so that more than one core works."""
+    """The product of a vector with each of many columns; long tables are cut into parts, so that all cores work."""
     count = columns.shape[1]
-    if count < LONG:
+    if count < LONG or torch.get_num_threads() == 1:
         return query @ columns
     size = count // PARTS
     whole, found = PARTS * size, columns.new_empty(count)
