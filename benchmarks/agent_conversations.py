@@ -1,7 +1,8 @@
 """Long conversations of two parties over months, and what is asked of them later, in other words.
 
 It must not know how a search is done. The conversations are the project's own, written by those who had not seen the
-code: two friends, and a user with an assistant. The loose floor was chosen with both in view (docs/log.md), nothing else.
+code: two friends, and a user with an assistant. The loose floor, and how other words and vectors count beside the query's own,
+were chosen with both in view (docs/log.md); the words themselves were written without sight of them.
 """
 
 from __future__ import annotations
