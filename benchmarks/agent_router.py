@@ -131,7 +131,7 @@ def _ask(passages: Sequence[tuple[str, str]], questions: Sequence[tuple[str, Seq
             served = {}
             for action in DECISIONS[STRATEGY]:
                 strategy, floor = action.split("/")
-                hits = searcher.hits(query, pool, strategy, LIMIT, "default", FLOORS[floor])
+                hits = searcher.hits(pool, strategy, LIMIT, "default", FLOORS[floor])
                 served[action] = {hit.id: hit.relevance for hit in hits}
             orders = {name: [found for found, _ in searcher.best(pool, name, LIMIT)] for name in STRATEGIES}
             found.append(Asked(query, frozenset(ids[place] for place in evidence), served, orders))

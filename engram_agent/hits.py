@@ -6,13 +6,19 @@ It must not know how it was found.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from engram_agent.records import Record
 
 RELEVANCE = (-3.0, 5.7, 9.0)
 """Logistic weights: one, coverage, closeness; fitted to tell evidence from what is found where there is none."""
+
+SHIFT = 0.1
+"""How much a memory's utility can add to its score or take away, at most; a tenth is some six ranks near the top."""
+LENIENCE = 0.15
+"""How much of relevance a memory's utility can make up for or take away, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,29 @@ def relevance_of(coverage: float, closeness: float) -> float:
     """
     one, covers, close = RELEVANCE
     return 1.0 / (1.0 + math.exp(-(one + covers * coverage + close * closeness)))
+
+
+def moved(hits: Sequence[Hit], utilities: Mapping[str, float]) -> list[Hit]:
+    """Hits in their order, moved a little by what has helped before: relevance comes first.
+
+    With u the memory's utility, its score is multiplied by 1 + SHIFT (2 u - 1), and its relevance counts for
+    LENIENCE (2 u - 1) more. A hit goes up past those that are less in both, to the first that is not. So no judgements
+    lift a memory over one that answers clearly more of the query.
+
+    Args:
+        hits: The best first.
+        utilities: How often each has helped, 0 to 1, for those that were judged.
+    """
+    found: list[tuple[float, float, Hit]] = []
+    for hit in hits:
+        helped = 2.0 * utilities.get(hit.id, 0.5) - 1.0
+        score, relevance = hit.score * (1.0 + SHIFT * helped), hit.relevance + LENIENCE * helped
+        place = len(found)
+        while place and found[place - 1][0] < score and found[place - 1][1] <= relevance:
+            place -= 1
+        found.insert(place, (score, relevance, hit))
+    lowest = accumulate((score for score, _, _ in found), min)
+    return [replace(hit, score=score) for score, (_, _, hit) in zip(lowest, found, strict=True)]
 
 
 def why_chosen(words: Mapping[str, bool], ranks: Mapping[str, int], closeness: float, utility: float | None) -> str:

@@ -5,27 +5,29 @@ It must not know who chooses the strategy, nor who asks: the store says what may
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from engram_agent.concepts import Concept, affordable, concepts
-from engram_agent.hits import Hit, relevance_of, why_chosen
+from engram_agent.hits import Hit, moved, relevance_of, why_chosen
 from engram_agent.index import STOP_WORDS, Asked, Scan, terms
 from engram_agent.rarity import Rarity
 from engram_agent.store import Store
 from engram_agent.thesaurus import FORM, Thesaurus, shipped
 
+Kind = TypeVar("Kind")
 STRATEGIES = ("lexical", "vector", "hybrid")
 POOL = 5
 """Candidates of each list for one hit, so that what only one list knows is not lost."""
 LEAST_POOL = 50
 RRF_K = 60
 """Rank at which a list's say has fallen to half (Cormack et al. 2009, "Reciprocal Rank Fusion")."""
-SHIFT = 0.1
-"""How much a memory's utility can add to its score or take away; a tenth is some six ranks near the top."""
+REACH = 20
+"""Candidates behind the last that has a place which may still be moved up to one by what has helped."""
 LINKS = 2
 """Best records by words whose rare words are looked for next."""
 LINK_WORDS = 16
@@ -140,8 +142,8 @@ class Searcher:
         unknown = sum(concept.idf * (not concept.forms) for concept in wanted) / max(sum(weights.values()), 1e-9)
         names = list({name for found in lists.values() for _, name, _ in found})
         judged = self.store.database.rows(
-            f"SELECT record_id, helped, hindered FROM utilities WHERE record_id IN ({', '.join('?' * len(names))})",
-            names,
+            "SELECT record_id, helped, hindered FROM utilities WHERE record_id IN (SELECT value FROM json_each(?))",
+            [json.dumps(names)],
         )
         utilities = {row["record_id"]: (1 + row["helped"]) / (2 + row["helped"] + row["hindered"]) for row in judged}
         return Pool(lists, utilities, unknown, wanted, (mine.held, theirs.held))
@@ -149,8 +151,7 @@ class Searcher:
     def order(self, pool: Pool, strategy: str) -> list[tuple[str, float]]:
         """Candidates by a strategy, best first, with their scores.
 
-        Reciprocal ranks, sum of w / (k + rank), divided by what the first of every list gets; then times
-        1 + SHIFT (2 u - 1), where u is the memory's utility, so that relevance comes first.
+        Reciprocal ranks, sum of w / (k + rank), divided by what the first of every list gets.
         """
         weights = {strategy: 1.0}
         if strategy == "hybrid":
@@ -166,28 +167,26 @@ class Searcher:
         for name, weight in weights.items():
             for found, rank in pool.ranks(name).items():
                 scores[found] = scores.get(found, 0.0) + weight / (k + rank) / full
-        shifted = {
-            name: score * (1.0 + SHIFT * (2.0 * pool.utilities.get(name, 0.5) - 1.0)) for name, score in scores.items()
-        }
-        return sorted(shifted.items(), key=lambda pair: -pair[1])
+        return sorted(scores.items(), key=lambda pair: -pair[1])
 
     def best(self, pool: Pool, strategy: str, limit: int) -> list[tuple[str, float]]:
-        """The first of `order`; where there is room for three, the first of each list among them, by vectors if it is close."""
-        ordered = self.order(pool, strategy)
-        if strategy != "hybrid" or limit < 3:
-            return ordered[:limit]
-        firsts = {
-            pool.lists[name][0][1] for name, least in (("lexical", 0.0), ("vector", CLOSE)) if _top(pool, name) >= least
-        }
-        kept = [pair for pair in ordered if pair[0] in firsts]
-        others = [pair for pair in ordered if pair[0] not in firsts]
-        return sorted([*kept, *others[: limit - len(kept)]], key=lambda pair: -pair[1])
+        """The first of `order`; where there is room for three, the first of each list among them, by vectors if it is close.
 
-    def hits(self, query: str, pool: Pool, strategy: str, limit: int, agent_id: str, floor: float) -> list[Hit]:
-        """The best candidates; none if the relevance of none of them reaches the floor."""
-        best = self.best(pool, strategy, limit)
-        if not best:
-            return []
+        What is known of the memories themselves has no say: a strategy earns nothing by it.
+        """
+        return _cut(self.order(pool, strategy), limit, self._firsts(pool, strategy, limit), lambda pair: pair[0])
+
+    def hits(self, pool: Pool, strategy: str, limit: int, agent_id: str, floor: float) -> list[Hit]:
+        """The best candidates, moved by what has helped; none if the relevance of none of them reaches the floor."""
+        reach = limit + REACH if pool.utilities else limit
+        found = moved(self._found(pool, self.best(pool, strategy, reach), agent_id), pool.utilities)
+        if floor > FLOORS["loose"]:
+            found = [hit for hit in found if hit.relevance >= floor]
+        served = _cut(found, limit, self._firsts(pool, strategy, limit), lambda hit: hit.id)
+        return served if max((hit.relevance for hit in served), default=0.0) >= floor else []
+
+    def _found(self, pool: Pool, best: Sequence[tuple[str, float]], agent_id: str) -> list[Hit]:
+        """These candidates as hits: how sure it is that each answers, and why it was chosen."""
         ranks = {name: pool.ranks(name) for name in pool.lists}
         rows = {found: row for each in pool.lists.values() for row, found, _ in each}
         closeness = {found: score for _, found, score in pool.lists["vector"]}
@@ -202,19 +201,26 @@ class Searcher:
         forms = {one.text for each in held.values() for one in each.values()}
         shared = self.store.words.shared(sorted(forms), list(held))
         whole = max(sum(concept.idf for concept in pool.concepts), 1e-9)
-        found = []
+        hits = []
         for name, score in best:
+            if name not in records:
+                continue
             had = held.get(rows[name], {})
             covered = sum(pool.concepts[number].idf * one.much for number, one in had.items())
             relevance = relevance_of(covered / whole, closeness.get(name, 0.0))
-            if name not in records or (relevance < floor and floor > FLOORS["loose"]):
-                continue
             places = {each: ranks[each][name] for each in ranks if name in ranks[each]}
             others = {self.thesaurus.base(one.text) for one in had.values() if one.much < FORM}
             words = {word: self.thesaurus.base(word) not in others for word in shared.get(rows[name], [])}
             why = why_chosen(words, places, closeness.get(name, 0.0), pool.utilities.get(name))
-            found.append(Hit(id=name, score=score, relevance=relevance, why=why, record=records[name], ranks=places))
-        return found if max((hit.relevance for hit in found), default=0.0) >= floor else []
+            hits.append(Hit(id=name, score=score, relevance=relevance, why=why, record=records[name], ranks=places))
+        return hits
+
+    def _firsts(self, pool: Pool, strategy: str, limit: int) -> set[str]:
+        """Candidates that have a place whatever else there is: where there is room for three, the first of each list."""
+        if strategy != "hybrid" or limit < 3:
+            return set()
+        least = {"lexical": 0.0, "vector": CLOSE}
+        return {pool.lists[name][0][1] for name in least if pool.lists[name] and pool.lists[name][0][2] >= least[name]}
 
     def _by_words(
         self, asked: Sequence[Asked], agent_id: str, where: str, values: Sequence[Any], count: int
@@ -261,8 +267,15 @@ class Searcher:
         return found
 
 
-def _top(pool: Pool, name: str) -> float:
-    return pool.lists[name][0][2] if pool.lists[name] else -1.0
+def _cut(ordered: Sequence[Kind], limit: int, kept: set[str], name: Callable[[Kind], str]) -> list[Kind]:
+    """As many of them, in their order; those to be kept are among them."""
+    room = limit - sum(name(each) in kept for each in ordered)
+    found = []
+    for each in ordered:
+        room -= name(each) not in kept
+        if room >= 0 or name(each) in kept:
+            found.append(each)
+    return found
 
 
 def _merged(one: Scan, other: Scan, count: int) -> list[tuple[int, str, float]]:

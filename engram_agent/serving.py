@@ -44,12 +44,11 @@ class Service:
         """What an agent remembers that belongs to a query, best first, and meets a condition: see `Memory.search`."""
         routing = self.router.choose(query, strategy, floor)
         pool = self.searcher.pool(query, limit, agent_id, where, values)
-        hits = self.searcher.hits(query, pool, routing.strategy, limit, agent_id, FLOORS[routing.floor])
-        bare = replace(pool, utilities={})  # a strategy earns nothing by what is known of the memories themselves
-        orders = {name: [found for found, _ in self.searcher.best(bare, name, limit)] for name in STRATEGIES}
+        hits = self.searcher.hits(pool, routing.strategy, limit, agent_id, FLOORS[routing.floor])
+        orders = {name: [found for found, _ in self.searcher.best(pool, name, limit)] for name in STRATEGIES}
         routing, tried = self.router.probe(routing, [hit.id for hit in hits], orders)
         if tried:
-            hits = self._with(tried, hits, query, pool, orders, limit, agent_id)
+            hits = self._with(tried, hits, pool, orders, limit, agent_id)
         served = hits if budget is None else within(hits, budget)
         found = self.searches.keep(query, routing, served, orders, limit, agent_id, strategy is not None)
         return self._shaped(query, found, agent_id)
@@ -58,7 +57,6 @@ class Service:
         self,
         tried: str,
         hits: Sequence[Hit],
-        query: str,
         pool: Pool,
         orders: Mapping[str, Sequence[str]],
         limit: int,
@@ -67,7 +65,7 @@ class Service:
         """These hits, the last place taken by a memory that another strategy would have served, if it reaches the floor."""
         name = next(name for name, order in orders.items() if tried in order)
         floor = FLOORS["loose"]
-        for hit in self.searcher.hits(query, pool, name, limit, agent_id, floor):
+        for hit in self.searcher.hits(pool, name, limit, agent_id, floor):
             if hit.id == tried and hit.relevance >= floor:
                 kept = list(hits[: limit - 1])
                 why = f"{hit.why}; tried, by {name} search alone"

@@ -76,7 +76,7 @@ def state(memory: Memory) -> dict[str, list[Any]]:
     for query in (TEXT, "an old note", "retry", "it worked", "good"):
         pool = memory.searcher.pool(query, 20, "alice", "1", [])
         for strategy in STRATEGIES:
-            hits = memory.searcher.hits(query, pool, strategy, 20, "alice", 0.0)
+            hits = memory.searcher.hits(pool, strategy, 20, "alice", 0.0)
             found.append([(hit.id, hit.score, hit.relevance, hit.ranks) for hit in hits])
     tables = {
         table: [tuple(row) for row in database.rows(f"SELECT {columns} FROM {table} ORDER BY 1")]

@@ -275,7 +275,7 @@ def test_routing_and_logging_take_next_to_no_time(memory: Memory) -> None:
         spent = []
         for _ in range(101):
             asked = memory.searcher.pool("cellar key", 10, "default", "1", [])
-            hits = memory.searcher.hits("cellar key", asked, "hybrid", 10, "default", 0.1)
+            hits = memory.searcher.hits(asked, "hybrid", 10, "default", 0.1)
             started = time.perf_counter()
             routing = memory.router.choose("cellar key")
             orders = {
