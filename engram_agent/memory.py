@@ -110,7 +110,8 @@ class Memory:
         """Remember something and return its id.
 
         Secrets are taken out first. What is nearly the same as a record of this agent and type (context, action and
-        result each alike by more than 0.95; for turns, at the same place) is counted there, and that record's id comes back.
+        result each alike by more than 0.95, with the same numbers and negations; for turns, at the same place) is counted
+        there, and that record's id comes back.
 
         Args:
             context: The situation.

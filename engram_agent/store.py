@@ -30,7 +30,8 @@ TOLD = ("utilities", "judgements", "outcomes", "applied")
 """Tables that tell something of a record and go with it."""
 LONG = 1_000
 """Texts of more characters are compared word by word, which takes a fraction of the time."""
-NEGATION = re.compile(r"\b(?:no|not|never|none|nothing|without|cannot)\b|n['’]t\b")
+TELLING = re.compile(r"\b(?:no|not|never|none|nothing|without|cannot)\b|n['’]t\b|\d+")
+"""What makes another statement of a text however little it changes its letters: negations and numbers."""
 
 
 class Store:
@@ -203,9 +204,9 @@ class Store:
 def alike(one: str, other: str, same: float = SAME) -> bool:
     """Whether two texts share more than 0.95 of their characters in order (Ratcliff & Obershelp 1988), long ones of their words.
 
-    Texts that differ in a negation do not say the same, however alike they are.
+    Texts that differ in a negation or a number do not say the same, however alike they are: another port is another fact.
     """
-    if NEGATION.findall(one.casefold()) != NEGATION.findall(other.casefold()):
+    if TELLING.findall(one.casefold()) != TELLING.findall(other.casefold()):
         return False
     long = max(len(one), len(other)) > LONG
     matcher = SequenceMatcher(None, one.split() if long else one, other.split() if long else other, autojunk=False)
