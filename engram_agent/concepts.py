@@ -17,6 +17,8 @@ POSTINGS = 3_000
 """Places of a query's own words that one search looks at; in a large memory, the commonest words are left out until it fits."""
 RELATED_POSTINGS = 1_000
 """Places of other words for them."""
+MOST_WORDS = 1_000
+"""Words of a query that are looked up, the first; a whole file may be asked for by its beginning."""
 MOST_RELATED = 24
 """Other words that one search looks up, the rarest first."""
 
@@ -47,7 +49,7 @@ def concepts(query: str, rarity: Rarity, thesaurus: Thesaurus) -> list[Concept]:
     Another word never tells more than the word that it stands for, however rare it is.
     """
     found = []
-    for word in terms(query):
+    for word in terms(query)[:MOST_WORDS]:
         misspelt = not rarity.frequency(word) and not thesaurus.knows(word)
         own = rarity.alike(word) if misspelt else [word]
         found.append(_concept(word, own, rarity, thesaurus))

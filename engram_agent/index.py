@@ -28,6 +28,7 @@ STOP_WORDS = frozenset(
     """.split()  # noqa: SIM905
 )
 POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
+SAID = "context || ' ' || action || ' ' || result"
 MARK = re.compile("\x01(.*?)\x02")
 
 
@@ -82,34 +83,35 @@ class WordIndex:
 
     def add(self, record: Record) -> None:
         """Take in a record that has just been stored, and tell its neighbours."""
-        before, after = (self._turn(record, step) for step in (-1, 1))
-        row = self._row(record)
         self.database.execute(
             "INSERT INTO words (rowid, context, action, result, tags, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [row, record.context, record.action, record.result, " ".join(record.tags), _said(before), _said(after)],
-        )
-        self._tell(before, "after", record)
-        self._tell(after, "before", record)
+            [
+                self._row(record), record.context, record.action, record.result, " ".join(record.tags),
+                self._turn(record, -1), self._turn(record, 1),
+            ],
+        )  # fmt: skip
+        self._tell(record)
 
     def remove(self, record: Record) -> None:
         """Forget a record that is about to be deleted; its neighbours forget it too."""
-        self._tell(self._turn(record, -1), "after", None)
-        self._tell(self._turn(record, 1), "before", None)
         self.database.execute("DELETE FROM words WHERE rowid = (SELECT row FROM records WHERE id = ?)", [record.id])
+        self._tell(record, without=record.id)
 
     def rebuild(self) -> None:
         """Make the whole index anew from the records."""
+
+        def turn(step: int) -> str:
+            place = f"agent_id = r.agent_id AND conversation = r.conversation AND position = r.position + {step}"
+            said = f"SELECT {SAID} AS said FROM records WHERE {place} ORDER BY row"
+            return f"(SELECT coalesce(group_concat(said, ' '), '') FROM ({said}))"
+
         with self.database.transaction():
             self.database.execute("DELETE FROM words")
             self.database.execute(
-                """
+                f"""
                 INSERT INTO words (rowid, context, action, result, tags, before, after)
                 SELECT r.row, r.context, r.action, r.result,
-                    (SELECT coalesce(group_concat(value, ' '), '') FROM json_each(r.tags)),
-                    coalesce((SELECT p.context || ' ' || p.action || ' ' || p.result FROM records p
-                        WHERE p.agent_id = r.agent_id AND p.conversation = r.conversation AND p.position = r.position - 1), ''),
-                    coalesce((SELECT n.context || ' ' || n.action || ' ' || n.result FROM records n
-                        WHERE n.agent_id = r.agent_id AND n.conversation = r.conversation AND n.position = r.position + 1), '')
+                    (SELECT coalesce(group_concat(value, ' '), '') FROM json_each(r.tags)), {turn(-1)}, {turn(1)}
                 FROM records r
                 """
             )
@@ -220,30 +222,30 @@ class WordIndex:
     def _row(self, record: Record) -> int:
         return int(self.database.rows("SELECT row FROM records WHERE id = ?", [record.id])[0]["row"])
 
-    def _turn(self, record: Record, step: int) -> Any:
-        """The row of the turn before or after a record in its conversation, or None."""
+    def _turn(self, record: Record, step: int, without: str = "") -> str:
+        """What is said so many places after a record in its conversation, by all that stand there."""
         if record.conversation is None or record.position is None:
-            return None
+            return ""
         found = self.database.rows(
-            "SELECT * FROM records WHERE agent_id = ? AND conversation = ? AND position = ? LIMIT 1",
-            [record.agent_id, record.conversation, record.position + step],
+            f"SELECT {SAID} AS said FROM records WHERE agent_id = ? AND conversation = ? AND position = ? AND id <> ?"
+            " ORDER BY row",
+            [record.agent_id, record.conversation, record.position + step, without],
         )
-        return found[0] if found else None
+        return " ".join(row["said"] for row in found)
 
-    def _tell(self, turn: Any, field: str, record: Record | None) -> None:
-        if turn is not None:
-            said = "" if record is None else _join(record.context, record.action, record.result)
-            self.database.execute(f"UPDATE words SET {field} = ? WHERE rowid = ?", [said, turn["row"]])
+    def _tell(self, record: Record, without: str = "") -> None:
+        """Give the turns beside a record what is said at its place by now."""
+        if record.conversation is None or record.position is None:
+            return
+        said = self._turn(record, 0, without)
+        for step, field in ((-1, "after"), (1, "before")):
+            self.database.execute(
+                f"UPDATE words SET {field} = ? WHERE rowid IN (SELECT row FROM records"
+                " WHERE agent_id = ? AND conversation = ? AND position = ?)",
+                [said, record.agent_id, record.conversation, record.position + step],
+            )
 
 
 def _any_of(words: Sequence[str], own: bool = False) -> str:
     any_of = " OR ".join(f'"{word}"' for word in words)
     return f"{{{' '.join(list(WEIGHTS)[:OWN])}}}: ({any_of})" if own else any_of
-
-
-def _said(turn: Any) -> str:
-    return "" if turn is None else _join(turn["context"], turn["action"], turn["result"])
-
-
-def _join(context: str, action: str, result: str) -> str:
-    return f"{context} {action} {result}"

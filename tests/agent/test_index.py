@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engram_agent.concepts import MOST_WORDS
 from engram_agent.index import STOP_WORDS, WEIGHTS, terms
 from engram_agent.memory import Memory
 
@@ -118,3 +119,31 @@ def test_the_index_can_be_made_anew(tmp_path: Path) -> None:
         before = [tuple(row) for row in memory.records.database.rows(select)]
         memory.records.words.rebuild()
         assert [tuple(row) for row in memory.records.database.rows(select)] == before and len(before) == 4
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from(["pump", "valve", "ledger", "piano"]), st.booleans()), max_size=13
+    )
+)
+def test_however_turns_come_and_go_the_index_is_as_if_made_anew(steps: list[tuple[int, str, bool]]) -> None:
+    """Two may stand at one place, where a conversation was taken in from two sources."""
+    select = "SELECT rowid, * FROM words ORDER BY rowid"
+    with Memory(":memory:", explore=False) as memory:
+        for place, word, goes in steps:
+            name = memory.store(f"the {word}", conversation="c", position=place)
+            if goes:
+                memory.delete(name)
+        before = [tuple(row) for row in memory.records.database.rows(select)]
+        memory.records.words.rebuild()
+        assert [tuple(row) for row in memory.records.database.rows(select)] == before
+
+
+def test_a_query_of_a_whole_file_is_answered_by_its_beginning(tmp_path: Path) -> None:
+    with Memory(tmp_path / "m.db", explore=False) as memory:
+        wanted = memory.store("the brass valve leaks")
+        asked = "brass valve leaks " + " ".join(f"w{number}" for number in range(MOST_WORDS))
+        assert [hit.id for hit in memory.search(asked, strategy="lexical")] in ([], [wanted])
+        pool = memory.searcher.pool(asked, 10, "default", "1", [])
+        assert len(pool.concepts) == MOST_WORDS and [name for _, name, _ in pool.lists["lexical"]] == [wanted]
