@@ -100,7 +100,7 @@ def import_(store: Store, data: Any, *, agent_id: str) -> Imported:
         raise AgentError("InvalidValue", f"agent_id must be a name, got {agent_id!r}")
     with store.database.transaction():
         taken = _take_in(store, knowledge.records, agent_id)
-        _take_beside(store, knowledge.beside, taken, agent_id)
+        _take_beside(store, knowledge.beside, taken)
         audit.append(store.database, agent_id, "import", redact(knowledge.agent_id), _counts(taken))
     return _imported(taken)
 
@@ -196,17 +196,18 @@ def _mine(record: Record, name: str, names: Mapping[str, str], agent_id: str) ->
     )
 
 
-def _take_beside(
-    store: Store, beside: Mapping[str, list[dict[str, Any]]], taken: Sequence[_Taken], agent_id: str
-) -> None:
-    """Add the rows that belong to new records; those of known ones would count twice."""
+def _take_beside(store: Store, beside: Mapping[str, list[dict[str, Any]]], taken: Sequence[_Taken]) -> None:
+    """Add the rows that belong to new records; those of known ones would count twice.
+
+    A trial stays with whom it happened to, so that it is no trial of one's own beside the pattern that counts it.
+    """
     names = {each.came: each.id for each in taken if each.new}
     rows = {
         table: [row | {"record_id": names[row["record_id"]]} for row in found if row["record_id"] in names]
         for table, found in beside.items()
     }
     for row in rows["outcomes"]:
-        outcomes.add(store, outcomes.Outcome(agent_id=agent_id, **row))
+        outcomes.add(store, outcomes.Outcome(**row))
     for row in rows["utilities"]:
         store.database.execute(
             f"INSERT INTO utilities ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values())

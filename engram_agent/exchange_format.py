@@ -20,7 +20,7 @@ VERSION = 1
 KIND = "engram"
 BESIDE: dict[str, dict[str, Any]] = {
     "outcomes": {
-        "record_id": str, "kind": str, "task": str | None, "context": str, "action": str, "outcome": float, "error": str,
+        "record_id": str, "agent_id": str, "kind": str, "task": str | None, "context": str, "action": str, "outcome": float, "error": str,
         "signature": str, "happened_at": float,
     },
     "utilities": {"record_id": str, "helped": float, "hindered": float, "updated_at": float},
@@ -103,7 +103,7 @@ def read(data: Any) -> Knowledge:
         _require(first == number, f"records[{number}].id", f"another than that of records[{first}]", record.id)
     beside = {
         table: [
-            _beside(item, table, f"{table}[{number}]", places)
+            _beside(item, table, f"{table}[{number}]", places, agent_id)
             for number, item in enumerate(_list(data.get(table, []), table))
         ]
         for table in BESIDE
@@ -143,9 +143,11 @@ def _clean(record: Record, path: str, ids: Container[str]) -> Record:
         raise _failed(f"{path}.fields", "it is nested too deeply") from error
 
 
-def _beside(item: Any, table: str, path: str, ids: Container[str]) -> dict[str, Any]:
+def _beside(item: Any, table: str, path: str, ids: Container[str], agent_id: str) -> dict[str, Any]:
+    """A row of a table; where it does not say whose it is, it is that of who exported it."""
     _require(isinstance(item, Mapping), path, "an object", item)
     columns = BESIDE[table]
+    item = {"agent_id": agent_id, **item} if "agent_id" in columns else item
     _require(item.keys() == columns.keys(), path, f"an object of {', '.join(columns)}", ", ".join(map(str, item)))
     row = {name: _value(item[name], kind, f"{path}.{name}") for name, kind in columns.items()}
     _require(row["record_id"] in ids, f"{path}.record_id", "the id of a record of the file", row["record_id"])

@@ -126,13 +126,19 @@ def _seen(store: Store, agent_id: str) -> tuple[str, list[Any]]:
 
 
 def recoveries(store: Store, agent_id: str, signatures: Sequence[str]) -> tuple[int, int, float]:
-    """How often errors of these signatures happened, how often a success followed in the situation or task, and since when."""
+    """How often errors of these signatures happened, how often what was tried next there worked, and since when.
+
+    Next is the next trial in the same situation or task; ten failures and a success are one recovery.
+    """
     source, seen = _seen(store, agent_id)
-    later = f"AS later WHERE later.agent_id = outcomes.agent_id AND later.outcome > {SUCCESS} AND later.number >= outcomes.number"
+    later = "SELECT min(number) FROM outcomes AS later WHERE later.agent_id = outcomes.agent_id AND later.number > outcomes.number"
+    never = 2**62
+    place, task = (
+        f"coalesce(({later} AND later.{name} = outcomes.{name}), {never})" for name in ("context_key", "task")
+    )
     rows = store.database.rows(
-        f"SELECT count(*) AS happened, min(happened_at) AS first, coalesce(sum(outcomes.outcome > {SUCCESS} "
-        f"OR EXISTS (SELECT 1 FROM outcomes {later} AND later.context_key = outcomes.context_key) "
-        f"OR EXISTS (SELECT 1 FROM outcomes {later} AND later.task = outcomes.task)), 0) AS recovered "
+        f"SELECT count(*) AS happened, min(happened_at) AS first, coalesce(sum(outcomes.outcome > {SUCCESS} OR coalesce("
+        f"(SELECT next.outcome FROM outcomes AS next WHERE next.number = min({place}, {task})), 0) > {SUCCESS}), 0) AS recovered "
         f"{source} AND outcomes.agent_id = ? AND outcomes.signature IN ({', '.join('?' * len(signatures))})",
         [*seen, agent_id, *signatures],
     )

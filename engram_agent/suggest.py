@@ -148,16 +148,28 @@ def _told(
     for record, alike in near:
         source, action = record.origin or record.agent_id, key(record.action)
         pattern = record.fields.get("kind") is not None
-        count, own = record.successes + record.failures, source == agent_id
-        if not count or not record.action or own or record.id in counted or (source, action) in seen:
+        successes, count = _counted(record)
+        if not count or not record.action or source == agent_id or record.id in counted or (source, action) in seen:
             continue
         distance = 0 if plain(record.context) == plain(context) else 1 if key(record.context) == key(context) else 2
         known = found.get((source, action))
         if known is None or (known[0] and not pattern):
             likeness = alike if distance == 2 else 1.0
-            told = Evidence(record.action, record.successes, count, distance, likeness, record.id)
+            told = Evidence(record.action, successes, count, distance, likeness, record.id)
             found[source, action] = (pattern, told)
     return [each for _, each in found.values()]
+
+
+def _counted(record: Record) -> tuple[float, int]:
+    """Successes and trials of a record's action; a failure pattern counts recoveries, and its solution's trials apart."""
+    if record.fields.get("kind") != "failure":
+        return record.successes, record.successes + record.failures
+    worked, tried = (record.fields.get(name, 0) for name in ("solution_worked", "solution_tried"))
+    return (
+        (worked, tried)
+        if isinstance(tried, int) and isinstance(worked, int | float) and 0 <= worked <= tried
+        else (0.0, 0)
+    )
 
 
 def _suggestion(group: Sequence[Evidence]) -> Suggestion:

@@ -62,13 +62,17 @@ def failure(
     solution = _given(sources, "solution_applied") or (best[-1].action if best else "")
     avoid = next((action for action, _ in failed.most_common() if action != solution), "")
     advice = [f"do: {solution}"] if solution else []
-    if best and solution == best[-1].action:
-        advice = [f"{advice[0]} ({sum(one.outcome for one in best):g} of {len(best)} worked)"]
+    counted = best if best and solution == best[-1].action else []
+    worked = sum(one.outcome for one in counted)
+    if counted:
+        advice = [f"{advice[0]} ({worked:g} of {len(counted)} worked)"]
     advice += [f"not: {avoid} (failed {failed[avoid]} times)"] if avoid else []
     return {
         "error_signature": template,
         "root_cause": _given(sources, "root_cause") or ", ".join(common([one.context for one in happened])),
         "solution_applied": solution,
+        "solution_worked": worked,
+        "solution_tried": len(counted),
         "prevention_strategy": _given(sources, "prevention_strategy") or "; ".join(advice),
     }
 

@@ -100,7 +100,10 @@ def test_a_failure_is_one_pattern_however_its_numbers_change_and_learns_its_way_
     assert memory.get(found.record_id).memory_type == "antipattern"
     memory.record("install of package 7", "use the mirror", "success")
     solved = memory.failures()[0]
-    assert (solved.record_id, solved.successes, solved.action) == (found.record_id, 3.0, "use the mirror")
+    assert (solved.record_id, solved.action) == (found.record_id, "use the mirror")
+    assert (solved.successes, solved.trials) == (1.0, 3.0), (
+        "one success is the way out of one failure, the one before it"
+    )
     assert memory.get(found.record_id).memory_type == "bugfix"
     assert memory.get(found.record_id).fields["root_cause"] == "install, package"
     assert "use the mirror" in solved.prevention and "try again" in solved.prevention
