@@ -178,7 +178,7 @@ def advise(
         strategy=best,
         steps=proven[0].steps if proven else (),
         avoid=bad,
-        checks=tuple(against(memory.records, [one.record_id for one in failures], agent_id=agent_id)),
+        checks=tuple(against(memory.records, failures, agent_id=agent_id)),
         memories=tuple(hits),
     )
 

@@ -14,7 +14,8 @@ from typing import Any
 from engram_agent import traits
 from engram_agent.intervals import interval
 from engram_agent.outcomes import SUCCESS, Count, Outcome, counts, recoveries, trials
-from engram_agent.phrases import name
+from engram_agent.patterns import from_record
+from engram_agent.phrases import name, tells
 from engram_agent.records import Record
 from engram_agent.signatures import SignatureTable
 from engram_agent.store import Store
@@ -97,7 +98,7 @@ class Miner:
             if (
                 pattern.origin is None
                 and pattern.id not in carried
-                and not signatures & set(pattern.fields.get("signatures", ()))
+                and not signatures & set(from_record(pattern).members)
             ):
                 self.store.remove(pattern.id, agent_id=agent_id)
         self.mine(agent_id)
@@ -166,7 +167,7 @@ class Miner:
             self._recovered(agent_id, members, happened[-1]), sources,
         )  # fmt: skip
         record = replace(record, memory_type="bugfix" if record.action else "antipattern")
-        kept = self._keep(record, [name(template)])
+        kept = self._keep(record, [name(template if tells(template) else happened[-1].context)])
         for other in members[1:]:
             self.store.database.execute(
                 "UPDATE records SET superseded_by = ? WHERE id = ? AND superseded_by IS NULL",

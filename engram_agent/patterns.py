@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import ge, gt, le, lt
+from typing import Any
 
 from engram_agent.errors import AgentError
 from engram_agent.intervals import interval
 from engram_agent.phrases import shared, steps
+from engram_agent.privacy import redact
 from engram_agent.records import Record
 from engram_agent.store import Store
 
@@ -97,11 +99,11 @@ class Applied:
 def from_record(record: Record) -> Pattern:
     """The pattern that a record keeps."""
     fields = record.fields
-    trials = max(0.0, float(fields.get("trials", record.successes + record.failures)))
-    successes = min(trials, max(0.0, float(fields.get("successes", record.successes))))
+    trials = _number(fields, "trials", record.successes + record.failures)
+    successes = min(trials, _number(fields, "successes", record.successes))
     estimate, low, high = interval(successes, trials)
     prevention = str(fields.get("prevention_strategy", ""))
-    told = fields.get("replication_steps") or prevention.split("; ") * bool(prevention) or steps(record.action)
+    told = _texts(fields, "replication_steps") or prevention.split("; ") * bool(prevention) or steps(record.action)
     return Pattern(
         name=str(fields["name"]),
         kind=str(fields["kind"]),
@@ -112,14 +114,25 @@ def from_record(record: Record) -> Pattern:
         estimate=estimate,
         low=low,
         high=high,
-        first_seen=float(fields.get("first_seen", record.created_at)),
-        last_seen=float(fields.get("last_seen", record.updated_at)),
+        first_seen=_number(fields, "first_seen", record.created_at),
+        last_seen=_number(fields, "last_seen", record.updated_at),
         record_id=record.id,
         signature=str(fields.get("error_signature", "")),
-        members=tuple(fields.get("signatures", ())),
+        members=_texts(fields, "signatures"),
         prevention=prevention,
-        steps=tuple(map(str, told)),
+        steps=tuple(told),
     )
+
+
+def _number(fields: Mapping[str, Any], name: str, otherwise: float) -> float:
+    """A count or a time; what anybody may have written there instead is none."""
+    value = fields.get(name)
+    return float(value) if isinstance(value, int | float) and 0 <= value < 2**53 else float(otherwise)
+
+
+def _texts(fields: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = fields.get(name)
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list | tuple) else ()
 
 
 def listed(
@@ -149,7 +162,7 @@ def listed(
         AgentError: InvalidValue if an argument cannot be read.
     """
     meets = _rate(success_rate) if success_rate else None
-    earliest = (time.time() if now is None else now) - seconds(since) if since else None
+    earliest = None if since is None else (time.time() if now is None else now) - seconds(since)
     found = [
         pattern
         for pattern in all_of(store, agent_id, kind)
@@ -199,6 +212,7 @@ def apply(store: Store, name: str, task: str, *, agent_id: str, now: float | Non
     """
     if not task.strip():
         raise AgentError("InvalidValue", "a pattern is applied to a task, got none", "name the task")
+    task = redact(task)
     with store.database.transaction():
         pattern = find(store, name, agent_id=agent_id)
         remember(store, [pattern.record_id], task, agent_id, now)

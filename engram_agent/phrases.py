@@ -54,9 +54,13 @@ def signature(error: str) -> str:
 
 def name(text: str) -> str:
     """A name made of the first words that tell something: "npm install timed out after 30s" is npm-install-timed-out."""
-    telling = [word for word in words(mask(text)) if word not in UNNAMED and len(word) > 1]
-    found = telling or words(text) or plain(text).split()
+    found = _telling(text) or words(text) or plain(text).split()
     return "-".join(word[:LONG] for word in found[:NAMED])
+
+
+def tells(text: str) -> bool:
+    """Whether anything of a text but its numbers, paths and the like could name it."""
+    return bool(_telling(text))
 
 
 def shared(asked: str, named: str) -> float:
@@ -79,6 +83,10 @@ def overlap(one: Iterable[str], other: Iterable[str], weights: Mapping[str, floa
 def steps(action: str) -> list[str]:
     """The parts of an action that are done one after another."""
     return [part for part in _STEP.split(action.strip()) if part]
+
+
+def _telling(text: str) -> list[str]:
+    return [word for word in words(mask(text)) if word not in UNNAMED and len(word) > 1]
 
 
 def _alike(one: str, other: str) -> bool:

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engram_agent.errors import AgentError
@@ -103,14 +103,15 @@ def check_result(store: Store, check_id: str, held: bool, *, agent_id: str, now:
         return _get(store, check_id, agent_id)
 
 
-def against(store: Store, record_ids: Sequence[str], *, agent_id: str, state: str = "active") -> list[Check]:
-    """This agent's checks against these failure patterns."""
-    marks = ", ".join("?" * len(record_ids))
+def against(store: Store, patterns: Sequence[Pattern], *, agent_id: str, state: str = "active") -> list[Check]:
+    """This agent's checks against these failure patterns, as what is known of them by now makes them."""
+    known = {pattern.record_id: pattern for pattern in patterns}
+    marks = ", ".join("?" * len(known))
     rows = store.database.rows(
         f"SELECT * FROM checks WHERE agent_id = ? AND state = ? AND pattern IN ({marks}) ORDER BY created_at, id",
-        [agent_id, state, *record_ids],
+        [agent_id, state, *known],
     )
-    return [_check(row) for row in rows]
+    return [replace(_check(row), spec=_spec(store, known[row["pattern"]], agent_id)) for row in rows]
 
 
 def _get(store: Store, check_id: str, agent_id: str) -> Check:

@@ -38,8 +38,8 @@ def success(count: Count, sources: Sequence[Record]) -> dict[str, Any]:
     return {
         "context_signature": count.context_key,
         "successful_approach": count.action,
-        "key_factors": _given(sources, "key_factors") or common([source.context for source in sources]),
-        "replication_steps": _given(sources, "replication_steps") or steps(count.action),
+        "key_factors": _given(sources, "key_factors", list) or common([source.context for source in sources]),
+        "replication_steps": _given(sources, "replication_steps", list) or steps(count.action),
     }
 
 
@@ -63,15 +63,15 @@ def failure(
     avoid = next((action for action, _ in failed.most_common() if action != solution), "")
     advice = [f"do: {solution}"] if solution else []
     counted = best if best and solution == best[-1].action else []
-    worked = sum(one.outcome for one in counted)
+    solved = sum(one.outcome for one in counted)
     if counted:
-        advice = [f"{advice[0]} ({worked:g} of {len(counted)} worked)"]
+        advice = [f"{advice[0]} ({solved:g} of {len(counted)} worked)"]
     advice += [f"not: {avoid} (failed {failed[avoid]} times)"] if avoid else []
     return {
         "error_signature": template,
         "root_cause": _given(sources, "root_cause") or ", ".join(common([one.context for one in happened])),
         "solution_applied": solution,
-        "solution_worked": worked,
+        "solution_worked": solved,
         "solution_tried": len(counted),
         "prevention_strategy": _given(sources, "prevention_strategy") or "; ".join(advice),
     }
@@ -85,6 +85,7 @@ def common(contexts: Sequence[str]) -> list[str]:
     return [word for word in order if count[word] >= COMMON * len(different)]
 
 
-def _given(sources: Sequence[Record], field: str) -> Any:
-    """What the latest experience that has a field says there."""
-    return next((source.fields[field] for source in sources if source.fields.get(field)), None)
+def _given(sources: Sequence[Record], field: str, kind: type = str) -> Any:
+    """What the latest experience that has a field of this kind says there."""
+    told = (source.fields.get(field) for source in sources)
+    return next((value for value in told if value and isinstance(value, kind)), None)

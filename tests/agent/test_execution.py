@@ -39,6 +39,9 @@ def test_a_failure_becomes_a_pattern_with_a_check_and_the_way_out_is_remembered(
     assert memory.failures()[0].action == "drain it first"
     advised = advise(memory, "deploy the payment service to host 12")
     assert advised.action == "drain it first" and advised.avoid == ("push it",)
+    assert [check.spec["prefer"] for check in advised.checks] == [["drain it first"]], (
+        "the check knows the way out by now"
+    )
 
 
 def test_checks_count_only_when_they_were_followed(memory: Memory) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from engram_agent.errors import AgentError
 from engram_agent.memory import Memory
+from engram_agent.page import page
 from engram_agent.patterns import listed, seconds
 from engram_agent.phrases import key, name, overlap, shared, signature, steps
 
@@ -224,3 +225,37 @@ def test_learning_is_told_in_numbers(memory: Memory) -> None:
     told = memory.learning_stats()
     assert (told["trials"], told["successes"], told["trend"], told["recurring_failures"]) == (4, 2.0, 1.0, 1)
     assert told["patterns"] == {"decision": 1, "failure": 1, "success": 0}
+
+
+def test_a_failure_that_is_all_numbers_is_named_by_where_it_happened(memory: Memory) -> None:
+    for number in range(3):
+        memory.record("upload of the report", "send it", "failure", error=f"401 at 10.0.0.{number}")
+    assert [pattern.name for pattern in memory.patterns(kind="failure")] == ["upload-report"]
+    assert memory.prevent("upload-report").spec["avoid"] == ["send it"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"signatures": 5}, {"signatures": [1, None]}, {"trials": "many"}, {"trials": 1e308}, {"successes": -3},
+        {"first_seen": []}, {"replication_steps": 7}, {"prevention_strategy": {"a": 1}}, {"name": 9},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["failure", "decision", "success"])
+def test_whatever_stands_in_the_fields_of_a_pattern_it_is_listed(
+    memory: Memory, kind: str, odd: dict[str, object]
+) -> None:
+    kept = memory.store("the valve", "turn it", "it held", fields={"kind": kind, "name": "odd-one", **odd})
+    (found,) = memory.patterns()
+    assert found.record_id == kept and 0.0 <= found.low <= found.estimate <= found.high <= 1.0
+    memory.record("the valve", "turn it", "success")
+    assert memory.suggest("the valve")[0].trials == 1 and page(memory, None) and memory.learning_stats()
+    memory.delete(memory.record("the pump", "turn it", "failure"))
+
+
+def test_the_task_of_a_pattern_is_kept_without_secrets(memory: Memory) -> None:
+    for _ in range(3):
+        memory.record("the valve leaks", "turn it", "success")
+    secret = "ghp_" + "a1B2c3D4e5F6" * 3
+    assert secret not in memory.apply_pattern("valve-leaks", f"task with {secret}").task
+    assert secret not in str([tuple(row) for row in memory.records.database.rows("SELECT * FROM applied")])
