@@ -16,6 +16,7 @@ from engram_agent import audit, outcomes
 from engram_agent.access import matching
 from engram_agent.errors import AgentError
 from engram_agent.exchange_format import BESIDE, KIND, VERSION, as_data, read, without_secrets
+from engram_agent.intake import must_be_agent
 from engram_agent.privacy import redact
 from engram_agent.records import Record
 from engram_agent.store import Store
@@ -54,6 +55,7 @@ def export(store: Store, *, agent_id: str, domain: str | None = None, now: float
         domain: Only records of this `fields.domain` or with this tag; None for all, also those that are superseded.
         now: The present time, in seconds since 1970; by default the clock's.
     """
+    must_be_agent(agent_id)
     where, values = ("1", []) if domain is None else matching("domain", domain)
     with store.database.transaction():
         found = store.select(agent_id, f"records.agent_id = ? AND ({where})", [agent_id, *values], superseded=True)
@@ -96,8 +98,7 @@ def import_(store: Store, data: Any, *, agent_id: str) -> Imported:
         AgentError: ImportVersionMismatch, or ImportFailed with the path of the first wrong field.
     """
     knowledge = read(data)
-    if not agent_id.strip():
-        raise AgentError("InvalidValue", f"agent_id must be a name, got {agent_id!r}")
+    must_be_agent(agent_id)
     with store.database.transaction():
         taken = _take_in(store, knowledge.records, agent_id)
         _take_beside(store, knowledge.beside, taken)
@@ -119,6 +120,7 @@ def merge(store: Store, from_agent: str, *, agent_id: str, domain: str | None = 
     Raises:
         AgentError: InvalidValue if both are the same agent.
     """
+    must_be_agent(agent_id)
     if from_agent == agent_id:
         raise AgentError(
             "InvalidValue", f"from_agent must be another than {agent_id!r}", "name whose knowledge to merge"

@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from engram_agent.errors import AgentError
-from engram_agent.intake import safe_tags
+from engram_agent.errors import AgentError, must_be_words
+from engram_agent.intake import must_be_agent, safe_tags
 from engram_agent.kinds import checked, record_type
 from engram_agent.mining import Miner
 from engram_agent.outcomes import SUCCESS, Outcome, add
@@ -74,6 +74,11 @@ def record(
     Raises:
         AgentError: InvalidValue if an argument is not what it must be; NotFound if a used memory cannot be seen.
     """
+    must_be_agent(agent_id)
+    for name, text in (("context", context), ("action", action), ("result", result), ("error", error)):
+        must_be_words(name, text)
+    if not context.strip():
+        raise AgentError("InvalidValue", f"context must be some text, got {context!r}", "say what the situation was")
     score, moment = value_of(outcome), time.time() if now is None else now
     fields = redact_all(checked(memory_type, fields or {}))
     solved = score > SUCCESS or bool(fields.get("solution_applied"))

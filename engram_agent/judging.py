@@ -74,7 +74,8 @@ class Judge:
     ) -> Judgement:
         """Take one judgement, in one transaction.
 
-        A second judgement of the same memory in the same search takes the place of the first.
+        A second judgement of the same memory in the same search takes the place of the first. Who was given leave to read
+        a memory learns from judging it how to search; the memory's own utility is for its owner to move.
 
         Args:
             record_id: The memory.
@@ -87,7 +88,7 @@ class Judge:
         Raises:
             AgentError: InvalidValue if the score is not from 0 to 1; NotFound if there is no such memory or search.
         """
-        if score is not None and not 0.0 <= score <= 1.0:
+        if score is not None and not (isinstance(score, int | float) and 0.0 <= score <= 1.0):
             raise AgentError(
                 "InvalidValue", f"score must be from 0 to 1, got {score!r}", "leave it out for the heuristic"
             )
@@ -109,7 +110,9 @@ class Judge:
                 "INSERT INTO judgements (search_id, record_id, agent_id, score, source, judged_at) VALUES (?, ?, ?, ?, ?, ?)",
                 [search.id if search else None, record_id, agent_id, score, redact(source), now],
             )
-            helped, hindered = self._count(record_id, score, previous, now)
+            if record.agent_id == agent_id:
+                self._count(record_id, score, previous, now)
+            helped, hindered = self._counts(record_id)
         utility, low, high = interval(helped, helped + hindered, weight=2.0)
         found = search.id if search else None
         return Judgement(record_id=record_id, score=score, utility=utility, low=low, high=high, query_id=found)
@@ -137,8 +140,8 @@ class Judge:
         )
         return rows[0]["score"] if rows else None
 
-    def _count(self, record_id: str, score: float, previous: float | None, now: float) -> tuple[float, float]:
-        """Count a judgement for and against a memory, in place of a previous one; both counts come back."""
+    def _count(self, record_id: str, score: float, previous: float | None, now: float) -> None:
+        """Count a judgement for and against a memory, in place of a previous one."""
         helped = score if previous is None else score - previous
         hindered = 1.0 - score if previous is None else previous - score
         self.store.database.execute(
@@ -148,8 +151,10 @@ class Judge:
         )
         if previous is None and score >= USED:
             self.store.database.execute("UPDATE records SET used_count = used_count + 1 WHERE id = ?", [record_id])
-        row = self.store.database.rows("SELECT helped, hindered FROM utilities WHERE record_id = ?", [record_id])[0]
-        return row["helped"], row["hindered"]
+
+    def _counts(self, record_id: str) -> tuple[float, float]:
+        rows = self.store.database.rows("SELECT helped, hindered FROM utilities WHERE record_id = ?", [record_id])
+        return (rows[0]["helped"], rows[0]["hindered"]) if rows else (0.0, 0.0)
 
 
 def heuristic(record: Record, query: str, now: float) -> float:

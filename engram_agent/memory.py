@@ -24,8 +24,8 @@ from engram_agent import (
     sharing,
 )
 from engram_agent.embedders import Embedder
-from engram_agent.errors import UNFIT, AgentError, must_be_text, must_be_words
-from engram_agent.intake import new_record, safe_tags
+from engram_agent.errors import UNFIT, AgentError, must_be_text
+from engram_agent.intake import must_be_agent, new_record, safe_tags
 from engram_agent.judging import Judge, Judgement
 from engram_agent.mining import Miner
 from engram_agent.patterns import Applied, Pattern
@@ -176,7 +176,7 @@ class Memory:
         _must_be_within("limit", limit, MOST)
         _must_be_within("budget", 1 if budget is None else budget, LARGEST)
         safe_tags(tags)
-        must_be_words("agent_id", agent_id)
+        must_be_agent(agent_id)
         must_be_text("query", query)
         query = UNFIT.sub(" ", query)
         wanted = condition(memory_type, project, conversation, tags)
@@ -292,5 +292,5 @@ class Memory:
 
 
 def _must_be_within(name: str, value: object, most: int) -> None:
-    if not isinstance(value, int) or not 1 <= value <= most:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
         raise AgentError("InvalidValue", f"{name} must be from 1 to {most:,}, got {value!r}")

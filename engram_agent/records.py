@@ -6,16 +6,17 @@ It must not know where records are kept, nor how they are found.
 from __future__ import annotations
 
 import json
-import math
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from engram_agent.errors import AgentError
+from engram_agent.errors import UNFIT, AgentError
 
 TYPES = ("decision", "pattern", "bugfix", "context", "antipattern", "insight")
+LATEST = 1e11
+"""Seconds since 1970 that are a date: the year 5138."""
 LONGEST = 100_000
 """Characters of one field; a longer one is not a memory but a file."""
 
@@ -95,12 +96,22 @@ class Record:
             _require("\0" not in value, name, "text without NUL", "a NUL character")
             _require(not _SURROGATE.search(value), name, "text that is Unicode", "half a surrogate pair")
         for name in ("score", "confidence"):
-            _require(0.0 <= getattr(self, name) <= 1.0, name, "from 0 to 1", getattr(self, name))
+            value = getattr(self, name)
+            _require(_is_number(value) and 0.0 <= value <= 1.0, name, "from 0 to 1", value)
+        for name in ("created_at", "updated_at", "last_accessed"):
+            value = getattr(self, name)
+            some = _is_number(value) and abs(value) < LATEST
+            _require(some or (value is None and name == "last_accessed"), name, "seconds since 1970", value)
+        for name in ("project", "conversation", "parent_id", "insight_type", "superseded_by", "origin"):
+            value = getattr(self, name)
+            _require(value is None or _is_words(value), name, "text", value)
+        for name in ("tags", "source_ids"):
+            value = getattr(self, name)
+            _require(isinstance(value, tuple) and all(map(_is_words, value)), name, "a list of texts", value)
         _require(self.position is None or self.conversation is not None, "position", "given with conversation", "alone")
-        _require(isinstance(self.position, int | None), "position", "a number", self.position)
+        whole = isinstance(self.position, int) and not isinstance(self.position, bool)
+        _require(self.position is None or whole, "position", "a number", self.position)
         _require(abs(self.position or 0) < 2**62, "position", "a number of 62 bits", self.position)
-        _require(isinstance(self.conversation, str | None), "conversation", "text", self.conversation)
-        _require(math.isfinite(self.created_at), "created_at", "seconds since 1970", self.created_at)
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -135,9 +146,19 @@ def stored(name: str, value: Any) -> Any:
         return value
     try:
         plain = list(value) if isinstance(value, tuple) else dict(value)
-        return json.dumps(plain, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(plain, ensure_ascii=False, allow_nan=False)
+        text.encode()
+        return text
     except (TypeError, ValueError) as error:
         raise AgentError("InvalidValue", f"{name} must be what JSON can say ({error})") from error
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, str) and UNFIT.search(value) is None
 
 
 def _require(holds: bool, name: str, expected: str, came: object) -> None:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from engram_agent.concepts import Concept, affordable, concepts
+from engram_agent.errors import AgentError, must_be_words
 from engram_agent.hits import Hit, moved, relevance_of, why_chosen
 from engram_agent.index import STOP_WORDS, Asked, Scan, terms
 from engram_agent.rarity import Rarity
+from engram_agent.records import TYPES
 from engram_agent.store import Store
 from engram_agent.thesaurus import FORM, Thesaurus, shipped
 
@@ -88,8 +90,12 @@ def condition(
     conversation: str | None = None,
     tags: Sequence[str] = (),
 ) -> tuple[str, list[Any]]:
-    """A condition on `records` for these filters, with its values."""
+    """A condition on `records` for these filters, with its values; InvalidValue for a type that there is not."""
+    if memory_type is not None and memory_type not in TYPES:
+        raise AgentError("InvalidValue", f"memory_type must be one of {', '.join(TYPES)}, got {memory_type!r}")
     wanted = {"memory_type": memory_type, "project": project, "conversation": conversation}
+    for name, value in wanted.items():
+        must_be_words(name, value or "")
     chosen = {f"records.{name} = ?": value for name, value in wanted.items() if value is not None}
     has_tag = "EXISTS (SELECT 1 FROM json_each(records.tags) WHERE json_each.value = ?)"
     return " AND ".join([*chosen, *[has_tag] * len(tags)]) or "1", [*chosen.values(), *tags]

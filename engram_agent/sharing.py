@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from engram_agent import audit
 from engram_agent.access import ACTIVE, COVERED, SCOPES
 from engram_agent.errors import AgentError
+from engram_agent.intake import must_be_agent
 from engram_agent.privacy import redact
 from engram_agent.records import TYPES
 from engram_agent.store import Store
@@ -162,7 +163,7 @@ def _check(from_agent: str, to_agent: str, scope: str, value: str, days: float |
         if not holds:
             raise AgentError("InvalidValue", f"{name} must be {expected}, got {came!r}")
 
-    require(bool(from_agent.strip()), "from_agent", "a name", from_agent)
+    must_be_agent(from_agent, "from_agent")
     require(bool(to_agent.strip()) and to_agent != from_agent, "to_agent", "the name of another agent", to_agent)
     require(redact(to_agent) == to_agent, "to_agent", "a name without a secret in it", redact(to_agent))
     require(scope in SCOPES, "scope", f"one of {', '.join(SCOPES)}", scope)

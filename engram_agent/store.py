@@ -20,6 +20,7 @@ from engram_agent.embedders import Embedder, HashingEmbedder
 from engram_agent.errors import AgentError
 from engram_agent.index import WordIndex
 from engram_agent.records import COLUMNS, Record, from_row, stored, to_row
+from engram_agent.thesaurus import shipped, words_of
 from engram_agent.vectors import VectorIndex
 
 SAME = 0.95
@@ -134,10 +135,10 @@ class Store:
 
         What is said twice in a conversation is two turns, each with neighbours of its own.
         """
-        where = "agent_id = ? AND memory_type = ? AND conversation IS ? AND position IS coalesce(?, position) AND fields = ?"
-        scope = f"{where} AND superseded_by IS NULL"
-        turn = [record.conversation, record.position]
-        values = [record.agent_id, record.memory_type, *turn, stored("fields", record.fields)]
+        turn = "conversation IS ? AND position IS coalesce(?, position)"
+        scope = f"agent_id = ? AND memory_type = ? AND project IS ? AND {turn} AND fields = ? AND superseded_by IS NULL"
+        place = [record.project, record.conversation, record.position]
+        values = [record.agent_id, record.memory_type, *place, stored("fields", record.fields)]
         parts = (record.context, record.action, record.result)
         exact = self.database.rows(
             f"SELECT id FROM records WHERE {scope} AND context = ? AND action = ? AND result = ? LIMIT 1",
@@ -145,7 +146,10 @@ class Store:
         )
         if exact:
             return str(exact[0]["id"])
-        lengths = [bound for part in parts for bound in (self.same * len(part), len(part) / self.same)]
+        most = (
+            2.0 - self.same
+        ) / self.same  # two texts that share all of the shorter are alike by 2 short / (short + long)
+        lengths = [bound for part in parts for bound in (len(part) / most, len(part) * most)]
         near = " AND ".join(f"length({name}) BETWEEN ? AND ?" for name in ("context", "action", "result"))
         latest = f"SELECT * FROM records WHERE {scope} AND {near} ORDER BY created_at DESC, row DESC LIMIT ?"
         for other in self.database.rows(latest, [*values, *lengths, COMPARED]):
@@ -204,10 +208,22 @@ class Store:
 def alike(one: str, other: str, same: float = SAME) -> bool:
     """Whether two texts share more than 0.95 of their characters in order (Ratcliff & Obershelp 1988), long ones of their words.
 
-    Texts that differ in a negation or a number do not say the same, however alike they are: another port is another fact.
+    Texts that differ in a negation, a number or an opposite do not say the same, however alike they are: another port is
+    another fact, and to disable is not to enable.
     """
     if TELLING.findall(one.casefold()) != TELLING.findall(other.casefold()):
         return False
     long = max(len(one), len(other)) > LONG
     matcher = SequenceMatcher(None, one.split() if long else one, other.split() if long else other, autojunk=False)
-    return matcher.real_quick_ratio() > same and matcher.quick_ratio() > same and matcher.ratio() > same
+    near = matcher.real_quick_ratio() > same and matcher.quick_ratio() > same and matcher.ratio() > same
+    return near and not _opposed(one, other)
+
+
+def _opposed(one: str, other: str) -> bool:
+    """Whether a word that only one of two texts has says the opposite of one that only the other has."""
+    first, second = set(words_of(one)), set(words_of(other))
+    if first == second:
+        return False
+    words = shipped()
+    bases = {words.base(word) for word in second - first}
+    return any(words.opposed(words.base(word)) & bases for word in first - second)

@@ -105,3 +105,17 @@ def test_what_has_helped_comes_up_from_behind_the_last_place(memory: Memory) -> 
     for _ in range(20):
         memory.judge(last, 1.0, query_id=memory.search("cellar key", limit=9, strategy="lexical").query_id)
     assert last in [hit.id for hit in memory.search("cellar key", limit=5, strategy="lexical")]
+
+
+def test_who_may_only_read_a_memory_does_not_move_it(memory: Memory) -> None:
+    ids = [memory.store(f"the cellar key hangs by {place}", agent_id="alice") for place in ("a stove", "a clock")]
+    memory.share("alice", "bob", scope="all")
+    before = [hit.id for hit in memory.search("cellar key", agent_id="alice", strategy="lexical")]
+    for _ in range(20):
+        served = memory.search("cellar key", agent_id="bob", strategy="lexical")
+        assert memory.judge(before[0], 0.0, agent_id="bob", query_id=served.query_id).utility == 0.5
+    assert [hit.id for hit in memory.search("cellar key", agent_id="alice", strategy="lexical")] == before
+    assert sorted(before) == sorted(ids) and memory.get(before[0], agent_id="alice").used_count == 0
+    assert {row["updates"] for row in memory.learned()["q_values"]} == {20}, (
+        "the router has learned from it all the same"
+    )
