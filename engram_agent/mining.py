@@ -80,28 +80,44 @@ class Miner:
 
     def forget(self, record_id: str, *, agent_id: str) -> None:
         """Delete a record, and the patterns that nothing else is left of; those that others carry are counted anew."""
-        told = "SELECT 1 FROM outcomes WHERE record_id = ? AND agent_id = ? LIMIT 1"
+        own = "outcomes.agent_id = ? AND outcomes.record_id = ?"
         with self.store.database.transaction():
-            trials = self.store.database.rows(told, [record_id, agent_id])
+            gone = trials(self.store, agent_id, own, [agent_id, record_id])
+            around = {signature for one in gone for signature in (one.signature, *self._around(one))} - {""}
             self.store.remove(record_id, agent_id=agent_id)
-            if trials:
-                self.tidy(agent_id)
+            for key in {one.context_key for one in gone}:
+                self._count_anew(agent_id, key, {one.action_key for one in gone if one.context_key == key})
+            self._draw_anew(agent_id, around)
 
-    def tidy(self, agent_id: str) -> None:
-        """Delete the patterns of an agent that have no trial left, and count the others anew."""
-        left = counts(self.store, agent_id, "outcomes.agent_id = ?", [agent_id])
-        keys = {f"{count.context_key}\n{count.action_key}" for count in left}
-        carried = {_id(agent_id, kind, key) for kind in ("decision", "success") for key in keys}
-        signatures = set(self._signatures(agent_id))
-        own = "records.agent_id = ? AND records.id LIKE 'p%' AND json_extract(records.fields, '$.kind') IS NOT NULL"
-        for pattern in self.store.select(agent_id, own, [agent_id], superseded=True):
-            if (
-                pattern.origin is None
-                and pattern.id not in carried
-                and not signatures & set(from_record(pattern).members)
-            ):
-                self.store.remove(pattern.id, agent_id=agent_id)
-        self.mine(agent_id)
+    def _count_anew(self, agent_id: str, context_key: str, gone: set[str]) -> None:
+        """Bring the patterns of a situation up to date, of which trials of these actions are gone."""
+        known = counts(self.store, agent_id, "outcomes.agent_id = ? AND context_key = ?", [agent_id, context_key])
+        for action in gone - {count.action_key for count in known}:
+            for kind in ("decision", "success"):
+                self._drop(_id(agent_id, kind, f"{context_key}\n{action}"), agent_id)
+        for count in known:
+            self._decisions(agent_id, count, known)
+
+    def _draw_anew(self, agent_id: str, signatures: set[str]) -> None:
+        """Bring the failure patterns up to date that have these signatures, some of which may be gone."""
+        any_of = "EXISTS (SELECT 1 FROM json_each(records.fields, '$.signatures') WHERE value IN (SELECT value FROM json_each(?)))"
+        own = f"records.agent_id = ? AND records.id LIKE 'p%' AND {any_of}"
+        drawn = (
+            self.store.select(agent_id, own, [agent_id, json.dumps(list(signatures))], superseded=True)
+            if signatures
+            else []
+        )
+        members = {each.id: set(from_record(each).members) for each in drawn if each.origin is None}
+        left = set(self._signatures(agent_id)) if members else set()
+        for record_id, named in members.items():
+            if not named & left:
+                self._drop(record_id, agent_id)
+        self._failures(agent_id, left & signatures.union(*members.values()))
+
+    def _drop(self, record_id: str, agent_id: str) -> None:
+        known = self._kept(record_id, agent_id)
+        if known is not None and known.origin is None:
+            self.store.remove(record_id, agent_id=agent_id)
 
     def _decisions(self, agent_id: str, count: Count, known: Sequence[Count]) -> list[str]:
         """The decision pattern of an action in a situation, and the success pattern if it works there."""

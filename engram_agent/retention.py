@@ -47,9 +47,10 @@ def retain(
     with store.database.transaction():
         old = _old(store, days, agent_id, now)
         for record in old:
-            store.remove(record.id, agent_id=agent_id)
-        if old:
-            miner.tidy(agent_id)
+            if store.select(
+                agent_id, "records.id = ?", [record.id], superseded=True
+            ):  # a pattern goes with its last trial
+                miner.forget(record.id, agent_id=agent_id)
     return old
 
 

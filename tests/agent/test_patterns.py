@@ -146,6 +146,27 @@ def test_mining_again_writes_nothing_and_finds_what_updating_found(tmp_path: Pat
         assert memory.patterns(limit=999) == before and written(memory) == count
 
 
+@pytest.mark.parametrize("seed", [2, 3, 5])
+def test_what_is_left_after_deleting_is_what_mining_anew_finds(memory: Memory, seed: int) -> None:
+    chance, ids = random.Random(seed), []
+    for number in range(61):
+        context = f"job of {chance.choice(['mail', 'search', 'shop'])}"
+        outcome = chance.choice(["success", "failure"])
+        error = f"{chance.choice(['disk', 'lock', 'port'])} {number} is not free" if outcome == "failure" else ""
+        action, task = chance.choice(["wait", "restart", "move"]), str(number // 5)
+        ids.append(
+            memory.record(context, action, outcome, error=error, task=task, result=f"{number} {chance.random()}")
+        )
+    chance.shuffle(ids)
+    for count, record_id in enumerate(ids, 1):
+        memory.delete(record_id)
+        if count % 7 == 0 or count > len(ids) - 4:
+            before, writings = memory.patterns(limit=999), written(memory)
+            assert set(memory.miner.mine("default")) == {pattern.record_id for pattern in before}
+            assert memory.patterns(limit=999) == before and written(memory) == writings
+    assert memory.latest() == []
+
+
 def test_filters(memory: Memory) -> None:
     for number in range(6):
         memory.record("login", "retry", number != 5)
