@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -204,7 +205,7 @@ class Searcher:
         mine = [rows[name] for name, record in records.items() if record.agent_id == agent_id]
         theirs = [rows[name] for name, record in records.items() if record.agent_id != agent_id]
         held = self._held(pool, mine) | self._held(pool, theirs, own=True)
-        forms = {one.text for each in held.values() for one in each.values()}
+        forms = {one.text: one.much >= FORM for each in held.values() for one in each.values()}
         shared = self.store.words.shared(sorted(forms), list(held))
         whole = max(sum(concept.idf for concept in pool.concepts), 1e-9)
         hits = []
@@ -215,8 +216,7 @@ class Searcher:
             covered = sum(pool.concepts[number].idf * one.much for number, one in had.items())
             relevance = relevance_of(covered / whole, closeness.get(name, 0.0))
             places = {each: ranks[each][name] for each in ranks if name in ranks[each]}
-            others = {self.thesaurus.base(one.text) for one in had.values() if one.much < FORM}
-            words = {word: self.thesaurus.base(word) not in others for word in shared.get(rows[name], [])}
+            words = {word: _is_own(word, forms) for word in shared.get(rows[name], [])}
             why = why_chosen(words, places, closeness.get(name, 0.0), pool.utilities.get(name))
             hits.append(Hit(id=name, score=score, relevance=relevance, why=why, record=records[name], ranks=places))
         return hits
@@ -282,6 +282,15 @@ def _cut(ordered: Sequence[Kind], limit: int, kept: set[str], name: Callable[[Ki
         if room >= 0 or name(each) in kept:
             found.append(each)
     return found
+
+
+def _is_own(word: str, forms: Mapping[str, bool]) -> bool:
+    """Whether a word that was found is a form of one that was asked for: by the looked up text that begins most like it."""
+
+    def common(each: str) -> int:
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(each, word, strict=False)))
+
+    return max((common(each), own) for text, own in forms.items() for each in text.split())[1]
 
 
 def _merged(one: Scan, other: Scan, count: int) -> list[tuple[int, str, float]]:

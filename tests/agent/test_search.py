@@ -258,3 +258,21 @@ def test_what_a_word_tells_is_the_formula_and_follows_the_store(memory: Memory) 
     assert rarity.idf("valve") == pytest.approx(np.log(1 + (total - 1 + 0.5) / 1.5))
     assert rarity.idf("never") > rarity.idf("valve") > rarity.idf("pump")
     assert rarity.idf("pump", "valve") == pytest.approx(np.log(1 + (total - 4 + 0.5) / 4.5)), "the sum of both"
+
+
+@pytest.mark.parametrize(
+    ("query", "text", "why"),
+    [
+        ("cache", "redis evicts keys", "related: evicts"),
+        ("eviction", "redis evicts keys", "shares evicts"),
+        ("where did she buy the kettle", "the kettle was purchased in Leeds", "shares kettle; related: purchased"),
+        ("generalization of rules", "we generalize the rules", "shares generalize, rules"),
+    ],
+)
+def test_why_tells_the_words_that_were_asked_for_from_others_for_them(
+    memory: Memory, query: str, text: str, why: str
+) -> None:
+    memory.store(text)
+    memory.store("the garden is dry")
+    (hit,) = memory.search(query, strategy="lexical")
+    assert hit.why.split("; near")[0] == why
