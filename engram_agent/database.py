@@ -14,6 +14,7 @@ from typing import Any
 
 from engram_agent.errors import AgentError
 from engram_agent.migrations import MIGRATIONS
+from engram_agent.scripts import apart
 
 PATIENCE = 30.0
 """Seconds to wait for another process that writes."""
@@ -39,6 +40,7 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
+            self._connection.create_function("apart", 1, apart, deterministic=True)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
         except (sqlite3.Error, OSError) as error:

@@ -15,6 +15,8 @@ import numpy as np
 
 from engram_agent.database import Database
 from engram_agent.records import Record
+from engram_agent.scripts import MARKS, apart, together
+from engram_agent.scripts import words as words_of
 
 WEIGHTS = {"context": 1.0, "action": 1.0, "result": 1.0, "tags": 1.0, "before": 0.3, "after": 0.3}
 """How much a word counts in each field. A turn is also found by the words of the turns around it, which say what it is about."""
@@ -29,7 +31,8 @@ STOP_WORDS = frozenset(
 )
 POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
 SAID = "context || ' ' || action || ' ' || result"
-MARK = re.compile("\x01(.*?)\x02")
+MARK = re.compile(f"\x01(.*?)\x02({MARKS})")
+"""A word that was found, with the marks on its last letter: for the index they are no part of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +66,11 @@ class Scan:
 
 
 def terms(query: str) -> list[str]:
-    """The words of a query that tell something, folded, each once; all of them where none does."""
-    words = list(dict.fromkeys(re.findall(r"\w+", POSSESSIVE.sub("", query.casefold()))))
+    """The words of a query that tell something, folded, each once; all of them where none does.
+
+    Where a script has no blanks between words, each two neighbouring characters are one.
+    """
+    words = list(dict.fromkeys(words_of(POSSESSIVE.sub("", query.casefold()))))
     return [word for word in words if word not in STOP_WORDS] or words
 
 
@@ -86,8 +92,8 @@ class WordIndex:
         self.database.execute(
             "INSERT INTO words (rowid, context, action, result, tags, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                self._row(record), record.context, record.action, record.result, " ".join(record.tags),
-                self._turn(record, -1), self._turn(record, 1),
+                self._row(record), apart(record.context), apart(record.action), apart(record.result),
+                apart(" ".join(record.tags)), self._turn(record, -1), self._turn(record, 1),
             ],
         )  # fmt: skip
         self._tell(record)
@@ -103,15 +109,15 @@ class WordIndex:
         def turn(step: int) -> str:
             place = f"agent_id = r.agent_id AND conversation = r.conversation AND position = r.position + {step}"
             said = f"SELECT {SAID} AS said FROM records WHERE {place} ORDER BY row"
-            return f"(SELECT coalesce(group_concat(said, ' '), '') FROM ({said}))"
+            return f"(SELECT apart(coalesce(group_concat(said, ' '), '')) FROM ({said}))"
 
         with self.database.transaction():
             self.database.execute("DELETE FROM words")
             self.database.execute(
                 f"""
                 INSERT INTO words (rowid, context, action, result, tags, before, after)
-                SELECT r.row, r.context, r.action, r.result,
-                    (SELECT coalesce(group_concat(value, ' '), '') FROM json_each(r.tags)), {turn(-1)}, {turn(1)}
+                SELECT r.row, apart(r.context), apart(r.action), apart(r.result),
+                    (SELECT apart(coalesce(group_concat(value, ' '), '')) FROM json_each(r.tags)), {turn(-1)}, {turn(1)}
                 FROM records r
                 """
             )
@@ -199,7 +205,10 @@ class WordIndex:
             [_any_of(asked), *rows],
         )
         return {
-            row["rowid"]: list(dict.fromkeys(word.casefold() for word in MARK.findall(row["marked"]))) for row in found
+            row["rowid"]: list(
+                dict.fromkeys(together(word + marks).casefold() for word, marks in MARK.findall(row["marked"]))
+            )
+            for row in found
         }
 
     def having(self, word: str, rows: Sequence[int], *, own: bool = False) -> list[int]:
@@ -231,7 +240,7 @@ class WordIndex:
             " ORDER BY row",
             [record.agent_id, record.conversation, record.position + step, without],
         )
-        return " ".join(row["said"] for row in found)
+        return apart(" ".join(row["said"] for row in found))
 
     def _tell(self, record: Record, without: str = "") -> None:
         """Give the turns beside a record what is said at its place by now."""
@@ -247,5 +256,5 @@ class WordIndex:
 
 
 def _any_of(words: Sequence[str], own: bool = False) -> str:
-    any_of = " OR ".join(f'"{word}"' for word in words)
+    any_of = " OR ".join(f'"{apart(word)}"' for word in words)
     return f"{{{' '.join(list(WEIGHTS)[:OWN])}}}: ({any_of})" if own else any_of

@@ -207,4 +207,12 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         CREATE INDEX consolidations_agent ON consolidations (agent_id, created_at);
         """,
     ),
+    (
+        "0007 words of scripts without blanks",
+        """
+        UPDATE words SET context = apart(context), action = apart(action), result = apart(result), tags = apart(tags),
+            before = apart(before), after = apart(after)
+        WHERE apart(context || action || result || tags || before || after) <> context || action || result || tags || before || after;
+        """,
+    ),
 )
