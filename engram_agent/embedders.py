@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 
 from engram_agent.errors import AgentError
 from engram_agent.index import STOP_WORDS
+from engram_agent.scripts import words
 
 DIM = 512
 PIECE = 4
@@ -59,7 +59,7 @@ class HashingEmbedder:
         """Unit vectors (texts, 512)."""
         found = np.zeros((len(texts), DIM), dtype=np.float32)
         for row, text in enumerate(texts):
-            for word, count in Counter(re.findall(r"[^\W_]+", text.casefold())).items():
+            for word, count in Counter(words(text.casefold().replace("_", " "))).items():
                 if word not in STOP_WORDS:
                     places, signs = _pieces(word)
                     size = (1.0 + math.log(count)) * (weight(word) if weight else 1.0)

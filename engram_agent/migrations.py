@@ -212,7 +212,10 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
         """
         UPDATE words SET context = apart(context), action = apart(action), result = apart(result), tags = apart(tags),
             before = apart(before), after = apart(after)
-        WHERE apart(context || action || result || tags || before || after) <> context || action || result || tags || before || after;
+        WHERE apart(context || action || result || tags || before || after)
+            <> context || action || result || tags || before || after;
+        UPDATE vectors SET embedder = '' WHERE embedder = 'hashing-512'
+            AND row IN (SELECT row FROM records WHERE apart(context || action || result) <> context || action || result);
         """,
     ),
 )
