@@ -12,13 +12,13 @@ from dataclasses import replace
 from engram_agent.hits import Hit
 from engram_agent.index import terms
 from engram_agent.records import Record
+from engram_agent.scripts import words as words_of
 
 SHORT = 240
 """Characters that are not worth shortening."""
 CHARACTERS = 4
 """Characters of a token, roughly, in English."""
-_SENTENCE = re.compile(r"(?<=[.!?…])\s+|\n+")
-_WORD = re.compile(r"\w+")
+_SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])(?![。！？」』])|\n+")
 
 
 def summarise(query: str, record: Record, characters: int = SHORT) -> str:
@@ -37,7 +37,7 @@ def summarise(query: str, record: Record, characters: int = SHORT) -> str:
     if len(text) <= characters:
         return text
     sentences = [sentence.strip() for sentence in _SENTENCE.split(text) if sentence.strip()]
-    words = [set(_WORD.findall(sentence.casefold())) for sentence in sentences]
+    words = [set(words_of(sentence.casefold())) for sentence in sentences]
     wanted, left = set(terms(query)), characters
     chosen: list[int] = []
     while left > 0:
