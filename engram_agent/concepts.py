@@ -5,13 +5,13 @@ It must not know how records are ranked.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engram_agent.index import Asked, terms
 from engram_agent.rarity import Rarity
-from engram_agent.thesaurus import FORM, Thesaurus
+from engram_agent.scripts import together, words
+from engram_agent.thesaurus import FORM, Thesaurus, words_of
 
 POSTINGS = 3_000
 """Places of a query's own words that one search looks at; in a large memory, the commonest words are left out until it fits."""
@@ -48,13 +48,15 @@ def concepts(query: str, rarity: Rarity, thesaurus: Thesaurus) -> list[Concept]:
 
     Another word never tells more than the word that it stands for, however rare it is.
     """
+    said = words_of(query)
+    known = [together(" ".join(said[start:end])) for start, end in thesaurus.phrases(said)]
+    phrases, whole = ([each for each in known if (" " in each) == wanted] for wanted in (True, False))
+    parts = {part for each in whole for part in words(each)}  # where there are no blanks, an entry stands for its parts
     found = []
-    for word in terms(query)[:MOST_WORDS]:
+    for word in dict.fromkeys([*whole, *(word for word in terms(query)[:MOST_WORDS] if word not in parts)]):
         misspelt = not rarity.frequency(word) and not thesaurus.knows(word)
         own = rarity.alike(word) if misspelt else [word]
         found.append(_concept(word, own, rarity, thesaurus))
-    said = re.findall(r"[^\W_]+", query.casefold())
-    phrases = [" ".join(said[start:end]) for start, end in thesaurus.phrases(said)]
     return [*found, *(each for each in (_concept(phrase, [], rarity, thesaurus) for phrase in phrases) if each.forms)]
 
 

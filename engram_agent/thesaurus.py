@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from engram_agent.errors import AgentError
+from engram_agent.scripts import apart
 
 WORDS = Path(__file__).parent / "words"
 FORM = 1.0
@@ -66,7 +67,9 @@ class Thesaurus:
 
     def base(self, phrase: str) -> str:
         """What a word or phrase has in common with its forms; two words of one base are one word."""
-        return self._base(phrase) if phrase.isalpha() else " ".join(map(self._base, words_of(phrase)))
+        if phrase.isalpha() and apart(phrase) == phrase:
+            return self._base(phrase)
+        return " ".join(map(self._base, words_of(phrase)))
 
     def related(self, phrase: str) -> dict[str, float]:
         """Other words for a word or a phrase, in all their forms, and how much of it each is, 0 to 1."""
@@ -133,8 +136,8 @@ class Thesaurus:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, case folded."""
-    return _WORD.findall(text.casefold())
+    """The words of a text, case folded; where a script has no blanks between words, its characters."""
+    return _WORD.findall(apart(text.casefold()))
 
 
 def _regular(word: str) -> Iterator[str]:
