@@ -40,7 +40,7 @@ class Database:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
-            self._connection.create_function("apart", 1, apart, deterministic=True)
+            self._connection.create_function("apart", 1, apart, deterministic=True)  # for indexes made in SQL
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
         except (sqlite3.Error, OSError) as error:
