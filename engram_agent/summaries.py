@@ -6,8 +6,10 @@ It must not know why the query was asked. Nothing is written anew: every sentenc
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from engram_agent.hits import Hit
 from engram_agent.index import terms
@@ -17,7 +19,7 @@ from engram_agent.scripts import words as words_of
 SHORT = 240
 """Characters that are not worth shortening."""
 CHARACTERS = 4
-"""Characters of a token, roughly, in English."""
+"""Characters of a token, roughly, in English; of other alphabets half as many, and of scripts like Han one."""
 _SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])(?![。！？」』])|\n+")
 
 
@@ -56,10 +58,10 @@ def within(hits: Sequence[Hit], tokens: int) -> list[Hit]:
     found: list[Hit] = []
     left = tokens * CHARACTERS
     for hit in hits:
-        size = _size(hit.record)
+        size = _told(hit.record)
         if size > left:
             cut = _cut(hit.record, left)
-            if left > 0 and (not found or 2 * _size(cut) > size):
+            if left > 0 and (not found or 2 * _told(cut) > size):
                 found.append(replace(hit, record=cut))
             break
         found.append(hit)
@@ -67,8 +69,19 @@ def within(hits: Sequence[Hit], tokens: int) -> list[Hit]:
     return found
 
 
-def _size(record: Record) -> int:
-    return len(record.context) + len(record.action) + len(record.result)
+def _told(record: Record) -> int:
+    return _size(record.context) + _size(record.action) + _size(record.result)
+
+
+def _size(text: str) -> int:
+    """How much of a budget a text takes, in characters of English."""
+    return len(text) if text.isascii() else sum(map(_width, text))
+
+
+def _width(character: str) -> int:
+    if character < "\u0250" or not character.isalpha():
+        return 1
+    return CHARACTERS // 2 if character < "\u0e00" else CHARACTERS
 
 
 def _cut(record: Record, left: int) -> Record:
@@ -76,7 +89,8 @@ def _cut(record: Record, left: int) -> Record:
     cut = {}
     for name in ("context", "action", "result"):
         text = getattr(record, name)
-        if len(text) > left:
-            text = text[: max(0, left - 1)].rsplit(" ", 1)[0] + "…" if left > 1 else ""
-        cut[name], left = text, max(0, left - len(text))
+        if _size(text) > left:
+            fits = bisect_right(list(accumulate(map(_width, text))), left - 1)
+            text = text[:fits].rsplit(" ", 1)[0] + "…" if left > 1 else ""
+        cut[name], left = text, max(0, left - _size(text))
     return replace(record, **cut) if any(cut.values()) else replace(record, context="…", action="", result="")

@@ -43,3 +43,13 @@ def test_a_budget_that_fits_nothing_whole_gives_the_beginning_of_the_best() -> N
     for wrong in (0, -5, 2.5):
         with pytest.raises(AgentError, match="budget must be from 1"):
             memory.search("kumquat", budget=wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "for_a_token"), [("登录接口返回错误", 1), ("ошибка при входе ", 2), ("the login fails ", 4)]
+)
+def test_a_token_is_fewer_characters_of_other_scripts(text: str, for_a_token: int) -> None:
+    memory = Memory(":memory:", explore=False)
+    memory.store(text * 40)
+    (hit,) = memory.search(text, budget=20)
+    assert 0.6 * 20 * for_a_token <= len(hit.record.context) <= 1.2 * 20 * for_a_token
