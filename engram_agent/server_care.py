@@ -12,12 +12,11 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from engram_agent import server_answers as answers
-from engram_agent.errors import AgentError
 from engram_agent.memory import Memory
 from engram_agent.plain import plain
 from engram_agent.server_answers import answer
 from engram_agent.server_session import Confirm, Session, need
-from engram_agent.settings import config_file, set_value
+from engram_agent.settings import set_value, tool_file
 from engram_agent.settings_table import SETTINGS, known
 
 
@@ -38,17 +37,15 @@ class CareTools:
         value: Annotated[str | None, Field(description="the new value; it holds from the next start on")] = None,
         confirm: Confirm = False,
     ) -> Annotated[CallToolResult, answers.Configuration]:
-        """Show what is set and where each value comes from, or set one (needs confirm = true). Keys, hosts,
-        programs and the memory's file are for people to set.
+        """Show what is set and where each value comes from, or set a number (needs confirm = true). Providers,
+        models, hosts, programs, keys and files are for people to set.
         """
         if key is not None:
             known(key)
         file = None
         if key is not None and value is not None:
-            if key == "database.path":
-                raise AgentError("ConfigReadOnly", f"{key} is not set by a tool", "a person can: engram config")
+            file = tool_file(self._session.settings, key)
             need(confirm, f"setting {key}")
-            file = config_file(self._session.settings)
             set_value(key, value, file)
         rows = [
             answers.SettingNow(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +117,29 @@ def global_file(home: Path) -> Path:
     return Path(named) if named else home / FOLDER / FILE
 
 
+def tool_file(settings: Settings, key: str) -> Path:
+    """The file that an agent's tool writes a setting to, as `config_file` has it.
+
+    Tools set numbers only: a text names a provider, model, host, program, key or file, so decides where texts are sent
+    and what is read.
+
+    Raises:
+        AgentError: ConfigReadOnly if the setting is a text, or if it would hold for all memories while a project's is in use.
+    """
+    home, command = Path.home(), f"engram config {key} VALUE"
+    if isinstance(SETTINGS[key].default, str):
+        hint = f"write it into {global_file(home)}" if SETTINGS[key].guarded else command
+        raise AgentError("ConfigReadOnly", f"{key} is for people to set, not for a tool", hint)
+    folder = settings.database.parent
+    if settings.project is None and folder != home / FOLDER and find_project(folder, home):
+        raise AgentError(
+            "ConfigReadOnly",
+            f"{key} would be set for all memories, and {settings.database} is a project's",
+            f"in its folder: {command}",
+        )
+    return config_file(settings)
+
+
 def config_file(settings: Settings, everywhere: bool = False) -> Path:
     """The file that a setting is written to: the project's if there is a project, else the one for all projects."""
     if everywhere or settings.project is None:
@@ -126,11 +149,12 @@ def config_file(settings: Settings, everywhere: bool = False) -> Path:
 
 
 def set_value(key: str, text: str, path: Path) -> None:
-    """Write one setting into a file, the rest of which stays as it is.
+    """Write one setting into a file, the rest of which stays as it is; nothing is written of what cannot be used.
 
     Raises:
         AgentError: ConfigValidation if there is no such setting or the value is none; ConfigReadOnly if the setting is
-            guarded (people write those by hand) or the file cannot be written; ConfigParseError if a thesaurus is none.
+            guarded (people write those by hand) or the file cannot be written; ConfigParseError if a thesaurus is none;
+            InvalidProvider or EmbeddingApiUnavailable if there is no such embedder or it cannot start.
     """
     known(key)
     if SETTINGS[key].guarded:
@@ -142,10 +166,7 @@ def set_value(key: str, text: str, path: Path) -> None:
     if key in PATHS and text:
         text = str(_below(Path.cwd(), text, Path.home()))
     value = checked(key, typed(key, text), "the command")
-    if key == "search.thesaurus" and value:
-        from engram_agent.thesaurus import Thesaurus
-
-        Thesaurus(Path(value))
+    _try(key, value)
     if path.exists():
         _read(path)
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -154,6 +175,17 @@ def set_value(key: str, text: str, path: Path) -> None:
         replace_file(path, "\n".join(with_line(lines, key, value)) + "\n")
     except OSError as error:
         raise AgentError("ConfigReadOnly", f"{path} cannot be written ({error})", "check its rights") from error
+
+
+def _try(key: str, value: Any) -> None:
+    """What using a value raises, for those that every command would fail with."""
+    if key == "search.thesaurus" and value:
+        from engram_agent.thesaurus import Thesaurus
+
+        Thesaurus(Path(value))
+    if key in ("embedding.provider", "embedding.brain"):
+        now = load()
+        _embedder(replace(now, values={**now.values, key: value}))
 
 
 def _files(home: Path, project: Path | None) -> Iterator[tuple[Path, bool]]:

@@ -43,7 +43,9 @@ class Thesaurus:
     def __init__(self, own: Path | None = None) -> None:
         families = [line.split(", ") for line in _shipped("forms")]
         self._entries = [_parsed(line) for line in _shipped("related")]
-        self._entries += [_checked(line, own) for line in _lines(own)] if own is not None else []
+        self._entries += (
+            [_checked(line, f"{own}, line {number}") for number, line in _lines(own)] if own is not None else []
+        )
         self._words = {form for family in families for form in family}
         self._words.update(words_of(" ".join(one for heads, others in self._entries for one in (*heads, *others))))
         self._memo: dict[str, str] = {}
@@ -188,12 +190,10 @@ def _parsed(line: str) -> tuple[list[str], list[str]]:
     return ([head.strip()], others) if colon else (others, others)
 
 
-def _checked(line: str, source: Path) -> tuple[list[str], list[str]]:
+def _checked(line: str, place: str) -> tuple[list[str], list[str]]:
     heads, others = _parsed(line)
     if (heads is others and len(others) < 2) or not all(map(_tells, [*heads, *others])):
-        raise AgentError(
-            "ConfigParseError", f"{source}: {line!r} says nothing", "write `buy, purchase` or `pet: dog, kitten`"
-        )
+        raise AgentError("ConfigParseError", f"{place} says nothing", "write `buy, purchase` or `pet: dog, kitten`")
     return heads, others
 
 
@@ -201,10 +201,10 @@ def _tells(entry: str) -> bool:
     return ":" not in entry and sum(map(len, words_of(entry))) > 1
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> list[tuple[int, str]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise AgentError("ConfigParseError", f"{path} cannot be read ({why})", "check search.thesaurus") from error
-    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    return [(at, line) for at, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]

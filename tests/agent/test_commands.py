@@ -5,15 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sqlite3
-import tomllib
 from pathlib import Path
 
 import pytest
 from agent_shell import Run, enter, runner
-
-from engram_agent.errors import CODES
-from engram_agent.settings_table import SETTINGS
 
 NPM = "npm ERR! network timeout at: https://packages.example.org/left-pad-{}"
 
@@ -237,76 +232,3 @@ def test_what_is_no_export_is_one_line(run: Run, text: str | None, name: str) ->
     if text is not None:
         Path("a.json").write_text(text)
     assert run("import --file a.json --json", code=1).data["error"]["name"] == name
-
-
-# ------------------------------------------------------------------------------------------- care
-
-
-def test_what_is_put_together_can_be_taken_apart(run: Run) -> None:
-    assert "nothing to put together" in run("consolidate preview").out
-    run("config deduplication.threshold 1.0")
-    first, second = (
-        run("store", f"the login times out every {day} at nine, again and again").out.strip()
-        for day in ("Monday", "Sunday")
-    )
-    run("config deduplication.threshold 0.85")
-    plan = run("consolidate preview --json").data
-    assert (plan["groups"], plan["count"]) == ([[first, [second]]], 1)
-    assert "--yes" in run(f"consolidate apply {plan['id']}", code=1).err
-    assert len(run("memory list --json").data) == 2
-    assert f"consolidate undo {plan['id']}" in run(f"consolidate apply {plan['id']} --yes").out
-    assert [each["id"] for each in run("memory list --json").data] == [first]
-    run(f"consolidate undo {plan['id']} --yes")
-    assert {each["id"] for each in run("memory list --json").data} == {first, second}
-    states = {each["id"]: each["state"] for each in run("consolidate log --json").data}
-    assert states[plan["id"]] == "undone" and plan["id"] in run("consolidate log").out
-    assert run("consolidate apply nowhere --yes --json", code=1).data["error"]["name"] in CODES
-
-
-def test_retention_shows_before_it_deletes(run: Run) -> None:
-    known = run("store 'long ago'").out.strip()
-    assert "for ever" in run("retention").out
-    assert "nothing is older" in run("retention --keep context=1").out
-    kept = "retention --keep context=0.000000001"
-    assert known in run(kept).out and "--yes" in run(f"{kept} --apply", code=1).err
-    assert "long ago" in run(f"get {known}").out
-    assert "deleted 1 records" in run(f"{kept} --apply --yes").out
-    run(f"get {known}", code=1)
-    run("config retention.context 90")
-    assert run("retention --json").data == []
-
-
-def test_a_changed_log_is_seen(run: Run, home: Path) -> None:
-    run("store hello")
-    assert run("audit verify").out.startswith("sound") and run("audit verify --json").data["sound"] is True
-    with sqlite3.connect(home / ".engram" / "memories.db") as database:
-        for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            database.execute(f'DROP TRIGGER "{trigger}"')
-        database.execute("UPDATE audit SET agent_id = 'mallory'")
-    assert run("audit verify", code=1).out.startswith("broken at entry 1")
-    assert run("audit verify --json", code=1).data["broken_at"] == 1
-
-
-def test_settings_are_listed_shown_and_set(run: Run, home: Path) -> None:
-    rows = {each["key"]: each for each in run("config --json").data}
-    assert set(rows) == set(SETTINGS) and {each["source"] for each in rows.values()} == {"default"}
-    path = home / ".engram" / "engram.toml"
-    assert str(path) in run("config search.rrf_k 41").out
-    (row,) = run("config search.rrf_k --json").data
-    assert (row["value"], row["source"]) == (41, str(path))
-    Path("engram.toml").write_text("")
-    run("config search.rrf_k 43")
-    assert tomllib.loads(Path("engram.toml").read_text()) == {"search": {"rrf_k": 43}}
-    run("config search.rrf_k 47 --global")
-    assert "\t43\t" in run("config search.rrf_k").out and "rrf_k = 47" in path.read_text()
-    assert "search.rrf_k" in run("config search.rrf_kk", code=1).err
-    assert run("config llm.api_key x --json", code=1).data["error"]["name"] == "ConfigReadOnly"
-
-
-def test_status_is_of_all_or_of_one(run: Run) -> None:
-    run("store one --agent alice")
-    run("store two --agent bob")
-    assert run("status --json").data["records"]["by_agent"] == {"alice": 1, "bob": 1}
-    assert run("status --agent bob --json").data["records"]["total"] == 1
-    assert "records total\t2" in run("status").out
-    assert "cannot be written" in run("status --html nowhere/a.html", code=1).err

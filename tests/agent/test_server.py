@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
+from agent_client import done, failed, text, visit
 from agent_shell import enter, runner
 from mcp import Client, StdioServerParameters
 
 from conftest import HOME
-from engram_agent.errors import CODES
 from engram_agent.memory import Memory
-from engram_agent.server import Server, Worker
 from engram_agent.server_answers import NOTHING, NOTICE, quoted
-from engram_agent.server_session import Session
-from engram_agent.settings import load
 
 DOCS = (HOME / "docs" / "agent.md").read_text(encoding="utf-8")
 DESTRUCTIVE = {"memory_delete", "memory_config", "memory_consolidate", "memory_consolidate_apply", "memory_insights"}
@@ -42,45 +36,6 @@ def server(home: Path, agent: str = "alice") -> StdioServerParameters:
         env={"HOME": str(home), "PATH": os.environ["PATH"], "PYTHONPATH": str(HOME)},
         cwd=home,
     )
-
-
-def visit(home: Path, story: Callable[[Client], Awaitable[None]], agent: str = "alice") -> None:
-    """Meet a server in this process with a client, and go away."""
-
-    async def main() -> None:
-        worker = Worker(load(home / "m.db", home, home))
-        try:
-            with anyio.fail_after(60):
-                async with Client(Server(Session(worker.ask, load(home / "m.db", home, home), agent))) as client:
-                    await story(client)
-        finally:
-            worker.close()
-
-    anyio.run(main)
-
-
-async def done(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """What a tool answers, which is no error."""
-    found = await client.call_tool(tool, arguments)
-    assert not found.is_error, found
-    assert found.structured_content is not None
-    return found.structured_content
-
-
-async def text(client: Client, tool: str, **arguments: Any) -> str:
-    found = await client.call_tool(tool, arguments)
-    assert not found.is_error, found
-    return str(found.content[0].text)  # type: ignore[union-attr]
-
-
-async def failed(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
-    """The error of a tool, the same in its text as in its data."""
-    found = await client.call_tool(tool, arguments)
-    assert found.is_error and found.structured_content is not None
-    assert json.loads(found.content[0].text) == found.structured_content  # type: ignore[union-attr]
-    error: dict[str, Any] = found.structured_content["error"]
-    assert CODES[error["name"]] == error["code"] and "\n" not in error["message"]
-    return error
 
 
 def test_tools_are_described_typed_and_documented(tmp_path: Path) -> None:
@@ -195,51 +150,6 @@ def test_knowledge_goes_out_and_comes_in(tmp_path: Path) -> None:
 
     visit(tmp_path, story)
     visit(tmp_path, other, "bob")
-
-
-def test_consolidation_and_insights(tmp_path: Path) -> None:
-    with Memory(tmp_path / "m.db", same=1.0) as memory:
-        for day in ("Monday", "Sunday"):
-            memory.store(
-                f"the login times out every {day} at nine, again and again; {'so it goes ' * 20}", agent_id="alice"
-            )
-        insight = memory.store("logins fail at nine", agent_id="alice", memory_type="insight")
-
-    async def story(client: Client) -> None:
-        (plan,) = (await done(client, "memory_consolidate_preview"))["plans"]
-        assert plan["count"] == 1 and plan["state"] == "preview"
-        (applied,) = (await done(client, "memory_consolidate_apply", plan_id=plan["id"], confirm=True))["plans"]
-        (undone,) = (await done(client, "memory_consolidate_apply", plan_id=plan["id"], undo=True, confirm=True))[
-            "plans"
-        ]
-        assert (applied["state"], undone["state"]) == ("applied", "undone")
-        (again,) = (await done(client, "memory_consolidate", confirm=True))["plans"]
-        states = {each["id"]: each["state"] for each in (await done(client, "memory_consolidate_log"))["plans"]}
-        assert states[plan["id"]] == "undone" and states[again["id"]] == "applied"
-        assert [each["id"] for each in (await done(client, "memory_insights"))["memories"]] == [insight]
-        other = (await done(client, "memory_store", context="no insight"))["id"]
-        assert (await failed(client, "memory_insights", action="delete", record_id=other, confirm=True))[
-            "name"
-        ] == "InvalidValue"
-        assert (await failed(client, "memory_insights", action="delete", record_id=insight))["name"] == "InvalidValue"
-        left = await done(client, "memory_insights", action="delete", record_id=insight, confirm=True)
-        assert left["memories"] == []
-
-    visit(tmp_path, story)
-
-
-def test_settings_are_shown_and_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    enter(tmp_path, monkeypatch)
-
-    async def story(client: Client) -> None:
-        assert len((await done(client, "memory_config"))["settings"]) > 10
-        assert (await failed(client, "memory_config", key="search.rrf_k", value="41"))["name"] == "InvalidValue"
-        assert not (tmp_path / ".engram").exists()
-        found = await done(client, "memory_config", key="search.rrf_k", value="41", confirm=True)
-        assert found["file"] == str(tmp_path / ".engram" / "engram.toml")
-        assert "rrf_k = 41" in (tmp_path / ".engram" / "engram.toml").read_text()
-
-    visit(tmp_path, story)
 
 
 def test_two_clients_write_one_memory_at_once(tmp_path: Path) -> None:
