@@ -15,26 +15,36 @@ from engram_agent.cli_call import Call, Command, Group, pass_call, yes_option
 from engram_agent.errors import AgentError
 from engram_agent.records import TYPES
 
+STDOUT = "-"
 
-@click.command("status", cls=Command, examples=["engram status", "engram status --html memory.html"])
-@click.option("--html", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Write it as a page.")
+
+@click.command(
+    "status",
+    cls=Command,
+    examples=["engram status", "engram status --agent alice", "engram status --html memory.html"],
+)
+@click.option("--html", "file", metavar="FILE", help='Write it as a page for a browser; "-" prints the page.')
+@click.option("--force", is_flag=True, help="Write over a file that is no page of a memory.")
 @pass_call
-def status(call: Call, html: Path | None) -> None:
-    """Show what is remembered and learned; with --html as one page, for a browser."""
+def status(call: Call, file: str | None, force: bool) -> None:
+    """Show what is remembered and learned: the owner's view of all agents of the file, or with --agent what that one sees."""
     from engram_agent import cli_views
 
-    found = call.memory.status(agent_id=call.only)
-    if html is None:
-        call.show(found, cli_views.facts)
+    if file is None:
+        call.show(call.memory.status(agent_id=call.only), cli_views.facts)
         return
-    from engram_agent.files import replace_file
-    from engram_agent.page import page
+    from engram_agent.files import replace_own
+    from engram_agent.page import is_page, page
 
-    try:
-        replace_file(html, page(call.memory, call.only))
-    except (OSError, ValueError) as error:
-        raise AgentError("InvalidValue", f"{html} cannot be written ({error})", "name another file") from error
-    call.show({"file": str(html)}, lambda _: [f"open {html} in a browser"])
+    text = page(call.memory, call.only)
+    if file == STDOUT and call.as_json:
+        call.show({"page": text})
+        return
+    if file == STDOUT:
+        click.echo(text.encode(), nl=False)  # the page says that it is UTF-8, whatever the terminal's encoding
+        return
+    replace_own(Path(file), text, "page of a memory", is_page, force)
+    call.show({"file": file}, lambda _: [f"open {file} in a browser"])
 
 
 @click.group("consolidate", cls=Group)

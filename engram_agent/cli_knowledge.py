@@ -27,11 +27,11 @@ STDIN = "-"
 )
 @click.option("--domain", metavar="NAME", help="Only records of this domain.")
 @click.option("--file", "file", metavar="FILE", help='Where to; "-" prints it. By default DOMAIN-knowledge.json here.')
-@click.option("--force", is_flag=True, help="Write over a file that is no export.")
+@click.option("--force", is_flag=True, help="Write over a file that is no export of the same.")
 @pass_call
 def export(call: Call, domain: str | None, file: str | None, force: bool) -> None:
     """Write what an agent knows into a file, whole or not at all."""
-    from engram_agent.files import replace_file
+    from engram_agent.files import replace_own
 
     data = call.memory.export(agent_id=call.agent, domain=domain)
     text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
@@ -39,12 +39,7 @@ def export(call: Call, domain: str | None, file: str | None, force: bool) -> Non
         sys.stdout.write(text)
         return
     path = Path(file or f"{_file_name(domain or call.agent)}-knowledge.json")
-    if path.exists() and not force and not _is_export(path, data):
-        raise AgentError("InvalidValue", f"{path} exists and is no export", "name another with --file, or add --force")
-    try:
-        replace_file(path, text)
-    except OSError as error:
-        raise AgentError("InvalidValue", f"{path} cannot be written ({error})", "name another with --file") from error
+    replace_own(path, text, "export of the same", lambda earlier: _is_export(earlier, data), force)
     count = len(data["records"])
     lines = [f"{count} records in {path}"] if count else [f"nothing is known of it yet; {path} is an empty export"]
     call.show({"file": str(path), "records": count}, lambda _: lines)
@@ -142,11 +137,8 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "all"
 
 
-def _is_export(path: Path, data: dict[str, Any]) -> bool:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return False
+def _is_export(text: str, data: dict[str, Any]) -> bool:
+    found = json.loads(text)
     return isinstance(found, dict) and all(found.get(key) == data[key] for key in ("kind", "agent_id", "domain"))
 
 

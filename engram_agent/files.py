@@ -6,7 +6,10 @@ It must not know which files there are, nor what is set in them.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+from engram_agent.errors import AgentError
 
 
 def with_line(lines: list[str], key: str, value: str | int | float) -> list[str]:
@@ -42,3 +45,31 @@ def replace_file(path: Path, text: str) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def replace_own(path: Path, text: str, what: str, is_own: Callable[[str], bool], force: bool) -> None:
+    """Write a file over an earlier one of its own kind, over any other only if that is asked for.
+
+    Args:
+        path: The file.
+        text: What will stand in it.
+        what: Its kind, in words.
+        is_own: Whether a text is of that kind.
+        force: Write over any file.
+
+    Raises:
+        AgentError: InvalidValue if the file is another's or cannot be written.
+    """
+    if path.exists() and not force and not _holds(path, is_own):
+        raise AgentError("InvalidValue", f"{path} exists and is no {what}", "name another file, or add --force")
+    try:
+        replace_file(path, text)
+    except (OSError, ValueError) as error:
+        raise AgentError("InvalidValue", f"{path} cannot be written ({error})", "name another file") from error
+
+
+def _holds(path: Path, is_own: Callable[[str], bool]) -> bool:
+    try:
+        return path.is_file() and is_own(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False

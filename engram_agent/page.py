@@ -23,6 +23,8 @@ READ = 2_000
 """Latest records of an agent whose tags are counted."""
 ENOUGH = 3
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+DOCTYPE = "<!doctype html>\n"
+WRITTEN = join("Written by ", element("code", "engram status --html"))
 
 
 def page(memory: Memory, agent_id: str | None = None) -> str:
@@ -40,12 +42,7 @@ def page(memory: Memory, agent_id: str | None = None) -> str:
         _router(memory.learned()),
         _rates(_patterns(memory, agents)),
         _failures(_patterns(memory, agents, kind="failure", recurring=True)),
-        element(
-            "footer",
-            "Written by ",
-            element("code", "engram status --html"),
-            ". Nothing on this page is loaded from elsewhere.",
-        ),
+        element("footer", WRITTEN, ". Nothing on this page is loaded from elsewhere."),
     )
     head = element(
         "head",
@@ -55,7 +52,12 @@ def page(memory: Memory, agent_id: str | None = None) -> str:
         element("title", f"{Path(status['path']).name} - what is remembered"),
         element("style", Html(Path(__file__).with_name("page.css").read_text(encoding="utf-8"))),
     )
-    return "<!doctype html>\n" + element("html", head, element("body", body), lang="en") + "\n"
+    return DOCTYPE + element("html", head, element("body", body), lang="en") + "\n"
+
+
+def is_page(text: str) -> bool:
+    """Whether a text is such a page."""
+    return text.startswith(DOCTYPE) and f"<footer>{WRITTEN}" in text
 
 
 def _head(status: dict[str, Any], agents: Sequence[str]) -> Html:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tomllib
 from pathlib import Path
@@ -113,3 +114,28 @@ def test_status_is_of_all_or_of_one(run: Run) -> None:
     assert run("status --agent bob --json").data["records"]["total"] == 1
     assert "records total\t2" in run("status").out
     assert "cannot be written" in run("status --html nowhere/a.html", code=1).err
+    shown = {name: run(f"status --html - {name}").out for name in ("", "--agent bob")}
+    assert "one</p>" in shown[""] and "one</p>" not in shown["--agent bob"]
+    assert "all agents of the file" in " ".join(run("status --help").out.split())
+
+
+def test_a_page_overwrites_only_one_of_its_own(run: Run) -> None:
+    run("store 'from Z\u00fcrich'")
+    for text in ("dear diary", "<!doctype html>\n<p>engram status --html</p>"):
+        Path("mine.html").write_text(text)
+        refused = run("status --html mine.html", code=1).err
+        assert "is no page of a memory" in refused and "--force" in refused and refused.count("\n") == 1
+        assert Path("mine.html").read_text() == text
+    run("status --html mine.html --force")
+    run("store more")
+    run("status --html mine.html")
+    assert "more" in Path("mine.html").read_text() and "Z\u00fcrich" in Path("mine.html").read_text()
+    os.mkfifo("pipe.html")
+    assert "is no page" in run("status --html pipe.html", code=1).err
+
+
+def test_a_page_is_printed_whole_and_nothing_else(run: Run) -> None:
+    run("store 'from Z\u00fcrich'")
+    said = run("status --html -").out
+    assert said.startswith("<!doctype html>") and said.endswith("</html>\n") and "Z\u00fcrich" in said
+    assert run("status --html - --json").data["page"].startswith("<!doctype html>") and not Path("-").exists()
