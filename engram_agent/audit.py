@@ -23,21 +23,26 @@ class Verified:
 
     Attributes:
         entries: How many there are.
-        sound: Whether each fits what stands before it.
-        broken_at: Number of the first that does not; None if all do.
-        last: The last hash. A log that was cut off at its end is sound in itself: only this hash, kept elsewhere, shows it.
+        sound: Whether each fits what stands before it, and the last is the one that the head knows.
+        broken_at: Number of the first that does not fit or is missing; None if all is well.
+        last: The last hash. Who can write the file can seal the whole log anew: only this hash, kept elsewhere, shows that.
+        written: How many were ever written, by the head; None if there is no head.
     """
 
     entries: int
     sound: bool
     broken_at: int | None
     last: str
+    written: int | None
 
 
 def append(
     database: Database, agent_id: str, event: str, subject: str, detail: Mapping[str, Any] | None = None
 ) -> None:
     """Write an entry, in the transaction that does what it tells of.
+
+    The same transaction moves the head, the count and last hash of all entries, by a trigger of the file's own: every
+    program that writes does it.
 
     Args:
         database: An open memory.
@@ -62,19 +67,25 @@ def seal(previous: str, entry: list[Any]) -> str:
 
 
 def verify(database: Database) -> Verified:
-    """Compute the whole chain again (Haber & Stornetta 1991, section 5.1).
+    """Compute the whole chain again (Haber & Stornetta 1991, section 5.1) and compare its end with the head.
 
-    An entry that was changed, taken out, put in or moved is found, and so is all that follows it.
+    An entry that was changed, taken out, put in or moved is found, and so is all that follows it; the head shows what
+    was cut off at the end.
 
     Args:
         database: An open memory.
     """
     previous, entries, broken = BEGINNING, 0, None
-    for row in database.execute("SELECT * FROM audit ORDER BY number"):
-        entries += 1
-        values = [row[name] for name in ("happened_at", "agent_id", "event", "subject", "detail")]
-        fits = not any(isinstance(value, bytes) for value in values) and row["hash"] == seal(previous, values)
-        if broken is None and not (fits and row["previous"] == previous and row["number"] == entries):
-            broken = entries
-        previous = row["hash"]
-    return Verified(entries=entries, sound=broken is None, broken_at=broken, last=str(previous))
+    with database.reading():  # what others write meanwhile is in both, the entries and the head, or in neither
+        for row in database.execute("SELECT * FROM audit ORDER BY number"):
+            entries += 1
+            values = [row[name] for name in ("happened_at", "agent_id", "event", "subject", "detail")]
+            fits = not any(isinstance(value, bytes) for value in values) and row["hash"] == seal(previous, values)
+            if broken is None and not (fits and row["previous"] == previous and row["number"] == entries):
+                broken = entries
+            previous = row["hash"]
+        head = database.rows("SELECT entries, hash FROM audit_head")
+    written, last = tuple(head[0]) if head else (None, None)
+    if broken is None and (written, last) != (entries, previous):
+        broken = entries if written == entries else min(entries, written or 0) + 1
+    return Verified(entries=entries, sound=broken is None, broken_at=broken, last=str(previous), written=written)

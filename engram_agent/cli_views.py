@@ -159,8 +159,14 @@ def plans(found: Sequence[Any]) -> Sequence[Block]:
 def verified(found: Any) -> Sequence[Block]:
     """Whether the audit log is whole."""
     if found.sound:
-        return [f"sound: {found.entries} entries, each sealing all before it"]
-    return [f"broken at entry {found.broken_at} of {found.entries}: somebody changed the log outside of engram"]
+        return [f"sound: {found.entries} entries, each sealing all before it; head {found.last}"]
+    if found.written is None:
+        where = "broken: its head is missing"
+    elif found.broken_at > found.entries:
+        where = f"broken at entry {found.broken_at}: {found.written - found.entries} of {found.written} are missing at the end"
+    else:
+        where = f"broken at entry {found.broken_at} of {found.entries}"
+    return [f"{where}; somebody changed the log outside of engram"]
 
 
 def facts(found: dict[str, Any]) -> Sequence[Block]:

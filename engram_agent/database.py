@@ -77,6 +77,18 @@ class Database:
         except sqlite3.Error as error:
             raise _unavailable(self.path, error) from error
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Everything inside sees one state of the file, and no writer waits for it. Inside a transaction it joins that."""
+        if self._connection.in_transaction:
+            yield
+            return
+        self.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.execute("ROLLBACK")
+
     def execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """One statement; DatabaseUnavailable if it fails."""
         try:

@@ -218,4 +218,21 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
             AND row IN (SELECT row FROM records WHERE apart(context || action || result) <> context || action || result);
         """,
     ),
+    (
+        "0008 the head of the log",
+        """
+        CREATE TABLE audit_head (one INTEGER PRIMARY KEY CHECK (one = 1), entries INTEGER NOT NULL, hash TEXT NOT NULL);
+        INSERT INTO audit_head SELECT 1, count(*), coalesce(
+            (SELECT hash FROM audit ORDER BY number DESC LIMIT 1), printf('%064d', 0)
+        ) FROM audit;
+        CREATE TRIGGER audit_counts AFTER INSERT ON audit
+            BEGIN UPDATE audit_head SET entries = entries + 1, hash = NEW.hash; END;
+        CREATE TRIGGER audit_head_keeps BEFORE DELETE ON audit_head
+            BEGIN SELECT RAISE(ABORT, 'the log never forgets its head'); END;
+        CREATE TRIGGER audit_head_stays BEFORE INSERT ON audit_head
+            BEGIN SELECT RAISE(ABORT, 'the log has never two heads'); END;
+        CREATE TRIGGER audit_head_grows BEFORE UPDATE ON audit_head WHEN NEW.entries != OLD.entries + 1
+            BEGIN SELECT RAISE(ABORT, 'the head of the log is never changed'); END;
+        """,
+    ),
 )

@@ -78,10 +78,58 @@ def test_what_is_taken_out_put_in_or_moved_is_found(memory: Memory, change: str,
     assert not verified.sound and verified.broken_at == broken
 
 
-def test_a_log_cut_off_at_its_end_shows_by_the_last_hash_alone(memory: Memory) -> None:
+@pytest.mark.parametrize(
+    ("change", "broken", "left"),
+    [
+        (f"DELETE FROM audit WHERE number = {COUNT}", COUNT, COUNT - 1),
+        ("DELETE FROM audit WHERE number > 2", 3, 2),
+        ("DELETE FROM audit", 1, 0),
+        ("DELETE FROM audit; DELETE FROM audit_head", 1, 0),
+        ("DELETE FROM audit_head", 1, COUNT),
+        ("UPDATE audit_head SET entries = 5", 6, COUNT),
+        (f"UPDATE audit_head SET hash = '{BEGINNING}'", COUNT, COUNT),
+    ],
+)
+def test_a_log_without_its_end_or_its_head_is_not_sound(memory: Memory, change: str, broken: int, left: int) -> None:
+    verified = tampered(memory, change).audit_verify()
+    assert (verified.sound, verified.broken_at, verified.entries) == (False, broken, left)
+    memory.store("what is written afterwards mends nothing", agent_id="alice")
+    assert not memory.audit_verify().sound
+
+
+def test_a_log_that_was_emptied_can_be_written_and_never_becomes_sound(memory: Memory) -> None:
+    memory.records.database.execute("DROP TRIGGER audit_keeps")
+    memory.records.database.execute("DELETE FROM audit")
+    for number in range(COUNT + 1):
+        memory.store(f"another thing {number * 7907}", agent_id="alice")
+        assert not memory.audit_verify().sound
+
+
+def test_a_log_that_was_sealed_anew_shows_by_the_last_hash_alone(memory: Memory) -> None:
     before = memory.audit_verify().last
-    verified = tampered(memory, f"DELETE FROM audit WHERE number = {COUNT}").audit_verify()
+    cut = "DELETE FROM audit WHERE number = 7; UPDATE audit_head SET entries = 6, hash = (SELECT hash FROM audit WHERE number = 6)"
+    verified = tampered(memory, cut).audit_verify()
     assert verified.sound and verified.last != before
+
+
+def test_a_log_from_before_there_was_a_head_gets_one(memory: Memory, tmp_path: Path) -> None:
+    memory.close()
+    tampered(memory, "DROP TABLE audit_head; DELETE FROM migrations WHERE name = '0007 the head of the log'")
+    with Memory(tmp_path / "m.db") as again:
+        assert again.audit_verify().sound and again.audit_verify().written == COUNT
+        again.store("one more", agent_id="alice")
+        assert again.audit_verify().sound and again.audit_verify().written == COUNT + 1
+    tampered(memory, "DELETE FROM audit")
+    with Memory(tmp_path / "m.db") as again:
+        assert not again.audit_verify().sound
+
+
+def test_what_others_write_while_the_log_is_read_breaks_nothing(memory: Memory, tmp_path: Path) -> None:
+    with Memory(tmp_path / "m.db") as other, memory.records.database.reading():
+        assert memory.audit_verify().written == COUNT
+        other.store("meanwhile", agent_id="bob")
+        assert memory.audit_verify().sound and memory.audit_verify().written == COUNT
+    assert memory.audit_verify().sound and memory.audit_verify().written == COUNT + 1
 
 
 @pytest.mark.parametrize(
@@ -92,13 +140,18 @@ def test_a_log_cut_off_at_its_end_shows_by_the_last_hash_alone(memory: Memory) -
         "UPDATE audit SET event = 'put' WHERE number = 2",
         "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE number = 3",
         "REPLACE INTO audit SELECT number, 0, agent_id, event, subject, detail, previous, hash FROM audit",
+        "DELETE FROM audit_head",
+        "UPDATE audit_head SET entries = 6",
+        "UPDATE audit_head SET hash = '0'",
+        "REPLACE INTO audit_head VALUES (1, 0, '0')",
     ],
 )
 def test_the_file_itself_refuses_to_change_the_log(memory: Memory, statement: str) -> None:
-    before = memory.records.database.rows("SELECT * FROM audit")
+    log = "SELECT * FROM audit JOIN audit_head"
+    before = memory.records.database.rows(log)
     with pytest.raises(AgentError, match="never"):
         memory.records.database.execute(statement)
-    assert [tuple(row) for row in memory.records.database.rows("SELECT * FROM audit")] == [tuple(row) for row in before]
+    assert [tuple(row) for row in memory.records.database.rows(log)] == [tuple(row) for row in before]
 
 
 def test_what_fails_is_not_in_the_log(memory: Memory) -> None:

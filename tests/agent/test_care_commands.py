@@ -60,13 +60,21 @@ def test_retention_shows_before_it_deletes(run: Run) -> None:
 
 def test_a_changed_log_is_seen(run: Run, home: Path) -> None:
     run("store hello")
-    assert run("audit verify").out.startswith("sound") and run("audit verify --json").data["sound"] is True
+    found = run("audit verify --json").data
+    assert found["sound"] is True and run("audit verify").out.startswith("sound")
+    assert f"head {found['last']}" in run("audit verify").out
     with sqlite3.connect(home / ".engram" / "memories.db") as database:
         for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             database.execute(f'DROP TRIGGER "{trigger}"')
         database.execute("UPDATE audit SET agent_id = 'mallory'")
     assert run("audit verify", code=1).out.startswith("broken at entry 1")
     assert run("audit verify --json", code=1).data["broken_at"] == 1
+    with sqlite3.connect(home / ".engram" / "memories.db") as database:
+        database.execute("DELETE FROM audit")
+    assert "1 of 1 are missing at the end" in run("audit verify", code=1).out
+    with sqlite3.connect(home / ".engram" / "memories.db") as database:
+        database.execute("DELETE FROM audit_head")
+    assert "head is missing" in run("audit verify", code=1).out
 
 
 def test_settings_are_listed_shown_and_set(run: Run, home: Path) -> None:
