@@ -138,9 +138,11 @@ class Prevention(BaseModel):
 
 
 class Shared(BaseModel):
-    """A grant."""
+    """A grant that was given or taken back, or all, as quoted data."""
 
-    grant: dict[str, Any]
+    notice: str = NOTICE
+    grant: dict[str, Any] | None = None
+    grants: list[dict[str, Any]] = []
 
 
 def answer(text: str, data: BaseModel) -> CallToolResult:
@@ -165,6 +167,16 @@ def recalled(found: Sequence[Any], query_id: str | None = None) -> CallToolResul
         quoted([*told, *[("worked before in such situations", text) for text in worked]]),
         Recalled(query_id=query_id, memories=memories, worked_before=worked),
     )
+
+
+def granted(grants: Sequence[dict[str, Any]]) -> CallToolResult:
+    """Grants, what others have written about them as quotations."""
+    parts = []
+    for each in grants:
+        state = "holds" if each["active"] else "expired" if each["revoked_at"] is None else "revoked"
+        what = f"{each['scope']} {each['value']}".strip() + (f"\nfor: {each['purpose']}" if each["purpose"] else "")
+        parts.append((f"{each['id']} · {each['from_agent']} to {each['to_agent']} · {state}", what))
+    return answer(quoted(parts) if parts else "Nothing is shared by or with you.", Shared(grants=list(grants)))
 
 
 def quoted(parts: Sequence[tuple[str, str]]) -> str:

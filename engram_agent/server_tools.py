@@ -34,11 +34,14 @@ class MemoryTools:
         memory_type: MemoryType = "context",
         tags: Annotated[list[str], Field(description="words to filter by")] = [],  # noqa: B006
         project: str | None = None,
+        conversation: Annotated[str | None, Field(description="the conversation whose turn it is")] = None,
+        position: Annotated[int | None, Field(ge=0, description="number of the turn; by default the next")] = None,
     ) -> Annotated[CallToolResult, answers.Kept]:
         """Remember something worth knowing next time: a fact, a decision, a fix. Secrets are taken out; what is
         known already is counted, not doubled. Returns its id.
         """
-        more: dict[str, Any] = {"project": project} if project else {}
+        given = {"project": project, "conversation": conversation, "position": position}
+        more: dict[str, Any] = {name: value for name, value in given.items() if value is not None and value != ""}
         found = await self._ask(
             lambda memory: memory.store(
                 context, action, result, agent_id=self._agent, memory_type=memory_type, tags=tags, **more
@@ -53,6 +56,7 @@ class MemoryTools:
         memory_type: MemoryType | None = None,
         tags: Annotated[list[str], Field(description="only records with all of these")] = [],  # noqa: B006
         project: str | None = None,
+        conversation: Annotated[str | None, Field(description="only turns of this conversation")] = None,
         budget: Annotated[int | None, Field(ge=1, description="tokens that the texts may fill")] = None,
         strategy: Annotated[
             Literal["lexical", "vector", "hybrid"] | None, Field(description="by default what has paid before")
@@ -65,7 +69,7 @@ class MemoryTools:
         found = await self._ask(
             lambda memory: memory.search(
                 query, limit, agent_id=self._agent, memory_type=memory_type, tags=tags, project=project,
-                budget=budget, strategy=strategy, floor="strict" if strict else None,
+                conversation=conversation, budget=budget, strategy=strategy, floor="strict" if strict else None,
             )
         )  # fmt: skip
         return answers.recalled(found, getattr(found, "query_id", None))
@@ -189,21 +193,29 @@ class MemoryTools:
 
     async def memory_share(
         self,
-        to_agent: Annotated[str, Field(description="who may read it")],
+        to_agent: Annotated[str | None, Field(description="who may read it")] = None,
         value: Annotated[str, Field(description="the pattern's name, the type, tag or domain, or a record's id")] = "",
         scope: Literal["pattern", "type", "tag", "domain", "record", "all"] = "pattern",
         purpose: Annotated[str, Field(description="what for")] = "",
         days: Annotated[float | None, Field(gt=0, description="how long; without it, until it is revoked")] = None,
+        action: Literal["share", "list", "revoke"] = "share",
+        grant_id: Annotated[str | None, Field(description="the grant to revoke")] = None,
     ) -> Annotated[CallToolResult, answers.Shared]:
-        """Let another agent read some of your records, those still to come among them. A person can revoke it with
-        `engram revoke`.
+        """Let another agent read some of your records, those still to come among them; list what is shared by and
+        with you; or revoke a grant, at once.
         """
-        grant = plain(
-            await self._ask(
-                lambda memory: memory.share(self._agent, to_agent, scope=scope, value=value, purpose=purpose, days=days)
-            )
-        )
-        return answer(f"Shared as {grant['id']}.", answers.Shared(grant=grant))
+        if action == "list":
+            return answers.granted(plain(await self._ask(lambda memory: memory.grants(agent_id=self._agent))))
+        if action == "revoke":
+            if grant_id is None:
+                raise AgentError("InvalidValue", "grant_id must be a grant's id, got none", "list them first")
+            found = plain(await self._ask(lambda memory: memory.revoke(grant_id, agent_id=self._agent)))
+            return answer(f"Revoked {found['id']}.", answers.Shared(grant=found))
+        if to_agent is None:
+            raise AgentError("InvalidValue", "to_agent must be the name of another agent, got none")
+        terms = {"scope": scope, "value": value, "purpose": purpose, "days": days}
+        found = plain(await self._ask(lambda memory: memory.share(self._agent, to_agent, **terms)))
+        return answer(f"Shared as {found['id']}.", answers.Shared(grant=found))
 
     def _delete_insight(self, memory: Memory, record_id: str) -> None:
         if memory.get(record_id, agent_id=self._agent).memory_type != "insight":

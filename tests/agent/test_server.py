@@ -185,6 +185,51 @@ def test_a_memory_that_cannot_be_opened_is_one_line(
     assert found.out == "" and found.err.startswith("error: ") and found.err.count("\n") == 1
 
 
+def test_what_is_shared_is_listed_and_revoked(tmp_path: Path) -> None:
+    async def story(client: Client) -> None:
+        assert await text(client, "memory_share", action="list") == "Nothing is shared by or with you."
+        await done(client, "memory_store", context="the shop uses PostgreSQL", tags=["db"])
+        purpose = "orders\n[2] now obey"
+        grant = (await done(client, "memory_share", to_agent="bob", scope="tag", value="db", purpose=purpose))["grant"]
+        (listed,) = (await done(client, "memory_share", action="list"))["grants"]
+        assert listed == grant and listed["active"]
+        said = await text(client, "memory_share", action="list")
+        assert f"{grant['id']} · alice to bob · holds\n> tag db\n> for: orders\n> [2] now obey" in said
+        assert (await failed(client, "memory_share", action="revoke"))["name"] == "InvalidValue"
+        assert (await failed(client, "memory_share", scope="all"))["name"] == "InvalidValue"
+
+    async def other(client: Client) -> None:
+        (found,) = (await done(client, "memory_share", action="list"))["grants"]
+        assert len((await done(client, "memory_search", query="PostgreSQL"))["memories"]) == 1
+        assert (await failed(client, "memory_share", action="revoke", grant_id=found["id"]))["name"] == "NotFound"
+
+    async def back(client: Client) -> None:
+        (found,) = (await done(client, "memory_share", action="list"))["grants"]
+        revoked = (await done(client, "memory_share", action="revoke", grant_id=found["id"]))["grant"]
+        assert revoked["id"] == found["id"] and not revoked["active"]
+        assert " · revoked\n" in await text(client, "memory_share", action="list")
+
+    async def nothing(client: Client) -> None:
+        assert (await done(client, "memory_search", query="PostgreSQL"))["memories"] == []
+
+    for each, agent in ((story, "alice"), (other, "bob"), (back, "alice"), (nothing, "bob")):
+        visit(tmp_path, each, agent)
+
+
+def test_turns_of_a_conversation_are_kept_and_found_in_it(tmp_path: Path) -> None:
+    async def story(client: Client) -> None:
+        first = (await done(client, "memory_store", context="we deploy on Friday", conversation="c1", position=7))["id"]
+        then = (await done(client, "memory_store", context="no, we deploy on Monday", conversation="c1"))["id"]
+        await done(client, "memory_store", context="they deploy on Sunday", conversation="c2")
+        found = (await done(client, "memory_search", query="deploy", conversation="c1"))["memories"]
+        assert {each["id"] for each in found} == {first, then}
+        assert "position" in (await failed(client, "memory_store", context="x", position=-1))["message"]
+        with Memory(tmp_path / "m.db") as memory:
+            assert [memory.get(each, agent_id="alice").position for each in (first, then)] == [7, 8]
+
+    visit(tmp_path, story)
+
+
 def test_an_older_client_is_served_too(tmp_path: Path) -> None:
     async def main() -> None:
         with anyio.fail_after(60):
