@@ -47,38 +47,51 @@ def main(args: Sequence[str] | None = None) -> None:
     as_json = "--json" in given[: given.index("--") if "--" in given else None]
     call = Call()
     try:
-        code = _run(given, call)
+        code = _ended(given, call, as_json)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 1
-    except (KeyboardInterrupt, click.Abort):
-        code = _failed("Interrupted", "interrupted", "", INTERRUPTED, INTERRUPTED, as_json)
-    except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else "engram"
-        code = _failed("Usage", error.format_message().rstrip("."), f"see {path} --help", USAGE, USAGE, as_json)
-    except click.ClickException as error:
-        code = _failed("Usage", error.format_message(), "", USAGE, USAGE, as_json)
-    except EngramError as error:
-        name, number = getattr(error, "name", "DispatchError"), getattr(error, "code", 6007)
-        message, hint = getattr(error, "message", str(error)), getattr(error, "hint", "")
-        code = _failed(name, message, hint, number, 1, as_json)
+        code = _unwritten()
     except OSError as error:
-        code = _failed("DispatchError", str(error), "check the path and its rights", 6007, 1, as_json)
-    except Exception as error:
-        if as_json:
-            _failed(
-                "DispatchError",
-                f"unexpected {type(error).__name__}: {error}",
-                "this is a defect; please report it",
-                6007,
-                1,
-                True,
-            )
-        raise
+        code = _unwritten()
+        why = error.strerror or str(error)
+        _failed("DispatchError", f"standard output cannot be written ({why})", "write it elsewhere", 6007, 1, False)
     finally:
         call.close()
     sys.exit(code)
+
+
+def _ended(given: list[str], call: Call, as_json: bool) -> int:
+    """How a command line ends: its exit code, once everything was said but what standard output does not take."""
+    try:
+        return _run(given, call)
+    except BrokenPipeError:
+        raise
+    except (KeyboardInterrupt, click.Abort):
+        return _failed("Interrupted", "interrupted", "", INTERRUPTED, INTERRUPTED, as_json)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "engram"
+        return _failed("Usage", error.format_message().rstrip("."), f"see {path} --help", USAGE, USAGE, as_json)
+    except click.ClickException as error:
+        return _failed("Usage", error.format_message(), "", USAGE, USAGE, as_json)
+    except EngramError as error:
+        name, number = getattr(error, "name", "DispatchError"), getattr(error, "code", 6007)
+        message, hint = getattr(error, "message", str(error)), getattr(error, "hint", "")
+        return _failed(name, message, hint, number, 1, as_json)
+    except OSError as error:
+        if error.filename is None:  # no file's, so a stream's
+            raise
+        return _failed("DispatchError", str(error), "check the path and its rights", 6007, 1, as_json)
+    except Exception as error:
+        if as_json:
+            what = f"unexpected {type(error).__name__}: {error}"
+            _failed("DispatchError", what, "this is a defect; please report it", 6007, 1, True)
+        raise
+
+
+def _unwritten() -> int:
+    """Let nothing more go to a standard output that takes nothing; the exit code for that."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 1
 
 
 def _run(args: list[str], call: Call) -> int:

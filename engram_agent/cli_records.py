@@ -78,11 +78,11 @@ def read_input() -> str:
     """Standard input as text.
 
     Raises:
-        AgentError: InvalidValue if it is no UTF-8.
+        AgentError: InvalidValue if it cannot be read or is no UTF-8.
     """
     try:
         return sys.stdin.read()
-    except UnicodeDecodeError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise AgentError("InvalidValue", f"standard input must be a text in UTF-8 ({error})") from error
 
 

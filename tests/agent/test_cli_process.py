@@ -55,6 +55,20 @@ def test_a_closed_pipe_is_silent(home: Path, run: Run) -> None:
     assert process.wait(60) == 1 and said == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here is always full")
+@pytest.mark.parametrize("words", [1, 9_000])
+@pytest.mark.parametrize(
+    "line", [("memory", "list"), ("--json", "memory", "list"), ("get", "nowhere", "--json"), ("--help",)]
+)
+def test_a_full_disk_is_one_line(home: Path, run: Run, words: int, line: tuple[str, ...]) -> None:
+    run("store", "word " * words)
+    with open("/dev/full", "w") as full:
+        process = started(*line, stdout=full)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and said.count("\n") == 1
+    assert said.startswith("error: standard output cannot be written (No space left on device)")
+
+
 def test_an_interrupt_is_one_line(home: Path) -> None:
     process = started("store", "-", stdin=subprocess.PIPE)
     deadline = time.monotonic() + 60
