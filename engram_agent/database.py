@@ -5,10 +5,11 @@ It must not know what its tables mean.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ PATIENCE = 30.0
 """Seconds to wait for another process that writes."""
 
 
+MEMORY = ":memory:"
+"""SQLite's name for no file at all."""
+
+
 class Database:
     """An open file with all its migrations applied.
 
@@ -27,7 +32,7 @@ class Database:
     commit), whatever is killed afterwards.
 
     Args:
-        path: The file; it and its folder are created if missing.
+        path: The file; it and its folder are created if missing, the file for the eyes of its owner only.
 
     Raises:
         AgentError: DatabaseUnavailable if it cannot be opened or is no database; MigrationRequired if a newer program
@@ -38,11 +43,13 @@ class Database:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            _make(path)
             self._connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
             self._connection.row_factory = sqlite3.Row
             self._connection.create_function("apart", 1, apart, deterministic=True)  # for indexes made in SQL
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("PRAGMA secure_delete = ON")  # the default of some builds of SQLite, not of all
         except (sqlite3.Error, OSError) as error:
             raise _unavailable(path, error) from error
         try:
@@ -125,6 +132,14 @@ class Database:
     def _applied(self) -> list[str]:
         known = self.rows("SELECT 1 FROM sqlite_master WHERE name = 'migrations'")
         return [row["name"] for row in self.rows("SELECT name FROM migrations ORDER BY name")] if known else []
+
+
+def _make(path: Path) -> None:
+    """Make the file if there is none, for its owner only; SQLite gives the files beside it the same rights."""
+    if str(path) == MEMORY:
+        return
+    with suppress(FileExistsError):  # never opened if it is there: closing it would end the locks of this process
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _unavailable(path: Path, error: Exception) -> AgentError:
