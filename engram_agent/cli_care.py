@@ -13,6 +13,7 @@ import click
 
 from engram_agent.cli_call import Call, Command, Group, pass_call, yes_option
 from engram_agent.errors import AgentError
+from engram_agent.plain import counted
 from engram_agent.records import TYPES
 
 STDOUT = "-"
@@ -135,9 +136,9 @@ def retention(call: Call, keep: dict[str, float], really: bool, yes: bool) -> No
             found, lambda old: [*cli_views.records(old, call.agent), "engram retention --apply deletes them for good"]
         )
         return
-    call.confirm(f"delete {len(found)} records for good", yes)
+    call.confirm(f"delete {counted(len(found), 'record')} for good", yes)
     gone = call.memory.retention(days, agent_id=call.agent, apply=True)
-    call.show(gone, lambda old: [*cli_views.records(old, call.agent), f"deleted {len(old)} records"])
+    call.show(gone, lambda old: [*cli_views.records(old, call.agent), f"deleted {counted(len(old), 'record')}"])
 
 
 @click.command("config", cls=Command, examples=["engram config", "engram config search.vector_weight 0.5"])

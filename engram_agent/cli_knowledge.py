@@ -16,6 +16,7 @@ import click
 from engram_agent.cli_call import Call, Command, Group, pass_call
 from engram_agent.cli_records import read_input
 from engram_agent.errors import AgentError
+from engram_agent.plain import counted
 
 STDIN = "-"
 
@@ -32,16 +33,20 @@ STDIN = "-"
 def export(call: Call, domain: str | None, file: str | None, force: bool) -> None:
     """Write what an agent knows into a file, whole or not at all."""
     from engram_agent.files import replace_own
+    from engram_agent.privacy import redact
 
+    domain = None if domain is None else redact(domain)  # as it is stored; it stands in the file and in its name
     data = call.memory.export(agent_id=call.agent, domain=domain)
     text = json.dumps(data, ensure_ascii=False, indent=2) + "\n"
     if file == STDIN:
         sys.stdout.write(text)
         return
-    path = Path(file or f"{_file_name(domain or call.agent)}-knowledge.json")
+    path = Path(file or f"{_file_name(domain or redact(call.agent))}-knowledge.json")
     replace_own(path, text, "export of the same", lambda earlier: _is_export(earlier, data), force)
     count = len(data["records"])
-    lines = [f"{count} records in {path}"] if count else [f"nothing is known of it yet; {path} is an empty export"]
+    lines = [
+        f"{counted(count, 'record')} in {path}" if count else f"nothing is known of it yet; {path} is an empty export"
+    ]
     call.show({"file": str(path), "records": count}, lambda _: lines)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from engram_agent.cli_output import Block, Card, Rows
-from engram_agent.plain import date
+from engram_agent.plain import counted, date
 
 ENOUGH = 3
 RECORD = 'engram memory record --context "..." --action "..." --outcome success'
@@ -53,7 +53,7 @@ def record(one: Any) -> Sequence[Block]:
         *_origin(one),
         ("created", date(one.created_at)),
         ("counts", counts),
-        ("outcomes", f"{one.successes} successes, {one.failures} failures"),
+        ("outcomes", f"{counted(one.successes, 'success', 'successes')}, {counted(one.failures, 'failure')}"),
     ]
     return [Card(one.id, lines)]
 
@@ -128,7 +128,7 @@ def grant_state(grant: Any) -> str:
     if not grant.active:
         return f"expired {date(grant.expires_at)}"
     until = f" until {date(grant.expires_at)}" if grant.expires_at is not None else ""
-    return f"holds{until} for {grant.matches} records"
+    return f"holds{until} for {counted(grant.matches, 'record')}"
 
 
 def imported(done: Any) -> Sequence[Block]:
@@ -145,7 +145,7 @@ def plan(one: Any) -> Sequence[Block]:
     return [
         *([Rows(("kept", "merged into it"), rows)] if rows else []),
         *stale,
-        f"{one.state} {one.id}: {one.count} records",
+        f"{one.state} {one.id}: {counted(one.count, 'record')}",
     ]
 
 
@@ -159,11 +159,12 @@ def plans(found: Sequence[Any]) -> Sequence[Block]:
 def verified(found: Any) -> Sequence[Block]:
     """Whether the audit log is whole."""
     if found.sound:
-        return [f"sound: {found.entries} entries, each sealing all before it; head {found.last}"]
+        return [f"sound: {counted(found.entries, 'entry', 'entries')}, each sealing all before it; head {found.last}"]
     if found.written is None:
         where = "broken: its head is missing"
     elif found.broken_at > found.entries:
-        where = f"broken at entry {found.broken_at}: {found.written - found.entries} of {found.written} are missing at the end"
+        gone = counted(found.written - found.entries, "entry", "entries")
+        where = f"broken at entry {found.broken_at}: {gone} of {found.written} cut off at the end"
     else:
         where = f"broken at entry {found.broken_at} of {found.entries}"
     return [f"{where}; somebody changed the log outside of engram"]

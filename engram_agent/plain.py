@@ -47,6 +47,11 @@ def clean(text: Any) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text).replace("\r\n", "\n"))
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number of things as people say it: 1 record, 2 records."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def date(seconds: float | None, form: str = "%Y-%m-%d %H:%M") -> str:
     """A point in time as people here write it; one that no calendar has is "far away"."""
     try:

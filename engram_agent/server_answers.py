@@ -158,15 +158,16 @@ def failure(error: dict[str, Any]) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=error, is_error=True)
 
 
-def recalled(found: Sequence[Any], query_id: str | None = None) -> CallToolResult:
-    """Records, or hits of a search, as quotations."""
+def recalled(
+    found: Sequence[Any], query_id: str | None = None, *, done: str = "", nothing: str = NOTHING
+) -> CallToolResult:
+    """Records, or hits of a search, as quotations; what was done before them, and what is said where there are none."""
     memories = [_recollection(each) for each in found]
     worked = [f"{one.action} ({one.successes:g} of {one.trials:g})" for one in getattr(found, "suggestions", ())]
     told = [(_headline(each), each.summary or _texts(each)) for each in memories]
-    return answer(
-        quoted([*told, *[("worked before in such situations", text) for text in worked]]),
-        Recalled(query_id=query_id, memories=memories, worked_before=worked),
-    )
+    parts = [*told, *[("worked before in such situations", text) for text in worked]]
+    said = [done, quoted(parts) if parts else nothing]
+    return answer(" ".join(filter(None, said)), Recalled(query_id=query_id, memories=memories, worked_before=worked))
 
 
 def granted(grants: Sequence[dict[str, Any]]) -> CallToolResult:

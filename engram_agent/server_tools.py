@@ -15,7 +15,7 @@ from engram_agent import server_answers as answers
 from engram_agent.errors import AgentError
 from engram_agent.memory import Memory
 from engram_agent.nearest import named
-from engram_agent.plain import plain
+from engram_agent.plain import counted, plain
 from engram_agent.server_answers import answer, quoted
 from engram_agent.server_session import Confirm, MemoryType, RecordId, Session, need
 
@@ -100,7 +100,9 @@ class MemoryTools:
     ) -> Annotated[CallToolResult, answers.Knowledge]:
         """Give out your own records as data that memory_import takes. Secrets are taken out."""
         found = await self._ask(lambda memory: memory.export(agent_id=self._agent, domain=domain))
-        text = quoted([(f"export of {len(found['records'])} records", json.dumps(found, ensure_ascii=False))])
+        text = quoted(
+            [(f"export of {counted(len(found['records']), 'record')}", json.dumps(found, ensure_ascii=False))]
+        )
         return answer(text, answers.Knowledge(knowledge=plain(found)))
 
     async def memory_import(
@@ -119,14 +121,15 @@ class MemoryTools:
         confirm: Confirm = False,
     ) -> Annotated[CallToolResult, answers.Recalled]:
         """List what was concluded from many records, or delete one insight (needs confirm = true)."""
+        done = ""
         if action == "delete":
             if record_id is None:
                 raise AgentError("InvalidValue", "record_id must be an insight's id, got none", "list them first")
             need(confirm, f"deleting {record_id}")
             await self._ask(lambda memory: self._delete_insight(memory, record_id))
-        return answers.recalled(
-            await self._ask(lambda memory: memory.latest(agent_id=self._agent, memory_type="insight", limit=limit))
-        )
+            done = f"Deleted {record_id}."
+        left = await self._ask(lambda memory: memory.latest(agent_id=self._agent, memory_type="insight", limit=limit))
+        return answers.recalled(left, done=done, nothing="There are no insights.")
 
     async def memory_record(
         self,
@@ -218,6 +221,10 @@ class MemoryTools:
         return answer(f"Shared as {found['id']}.", answers.Shared(grant=found))
 
     def _delete_insight(self, memory: Memory, record_id: str) -> None:
-        if memory.get(record_id, agent_id=self._agent).memory_type != "insight":
+        try:
+            found = memory.get(record_id, agent_id=self._agent)
+        except AgentError as error:
+            raise AgentError("NotFound", f"there is no insight {record_id!r}", "memory_insights lists them") from error
+        if found.memory_type != "insight":
             raise AgentError("InvalidValue", f"{record_id} is no insight", "memory_delete deletes other records")
         memory.delete(record_id, agent_id=self._agent)

@@ -213,7 +213,7 @@ def _read(path: Path) -> dict[str, Any]:
         if not isinstance(entries, dict):
             raise invalid(f"{path}: {section} stands outside a section", "write [section] above it")
         for name, value in entries.items():
-            known(f"{section}.{name}")
+            known(f"{section}.{name}", str(path))
             values[f"{section}.{name}"] = value
     return values
 

@@ -75,13 +75,14 @@ def variables() -> dict[str, str]:
     return {key: f"ENGRAM_{key.upper().replace('.', '_')}" for key in SETTINGS}
 
 
-def known(key: str) -> None:
-    """ConfigValidation unless there is such a setting."""
+def known(key: str, source: str = "") -> None:
+    """ConfigValidation, which names the source, unless there is such a setting."""
     if key not in SETTINGS:
         from difflib import get_close_matches
 
         near = get_close_matches(key, SETTINGS, n=1) or ["engram config lists them"]
-        raise invalid(f"there is no setting {key!r}", f"did you mean {near[0]}?" if "." in near[0] else near[0])
+        where = f"{source}: " if source else ""
+        raise invalid(f"{where}there is no setting {key!r}", f"did you mean {near[0]}?" if "." in near[0] else near[0])
 
 
 def checked(key: str, value: Any, source: str) -> Any:

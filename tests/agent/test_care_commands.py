@@ -52,7 +52,7 @@ def test_retention_shows_before_it_deletes(run: Run) -> None:
     kept = "retention --keep context=0.000000001"
     assert known in run(kept).out and "--yes" in run(f"{kept} --apply", code=1).err
     assert "long ago" in run(f"get {known}").out
-    assert "deleted 1 records" in run(f"{kept} --apply --yes").out
+    assert "deleted 1 record\n" in run(f"{kept} --apply --yes").out
     run(f"get {known}", code=1)
     run("config retention.context 90")
     assert run("retention --json").data == []
@@ -61,7 +61,7 @@ def test_retention_shows_before_it_deletes(run: Run) -> None:
 def test_a_changed_log_is_seen(run: Run, home: Path) -> None:
     run("store hello")
     found = run("audit verify --json").data
-    assert found["sound"] is True and run("audit verify").out.startswith("sound")
+    assert found["sound"] is True and run("audit verify").out.startswith("sound: 1 entry, ")
     assert f"head {found['last']}" in run("audit verify").out
     with sqlite3.connect(home / ".engram" / "memories.db") as database:
         for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
@@ -71,7 +71,7 @@ def test_a_changed_log_is_seen(run: Run, home: Path) -> None:
     assert run("audit verify --json", code=1).data["broken_at"] == 1
     with sqlite3.connect(home / ".engram" / "memories.db") as database:
         database.execute("DELETE FROM audit")
-    assert "1 of 1 are missing at the end" in run("audit verify", code=1).out
+    assert "broken at entry 1: 1 entry of 1 cut off at the end" in run("audit verify", code=1).out
     with sqlite3.connect(home / ".engram" / "memories.db") as database:
         database.execute("DELETE FROM audit_head")
     assert "head is missing" in run("audit verify", code=1).out

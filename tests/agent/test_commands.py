@@ -193,18 +193,29 @@ def test_a_grant_for_what_is_yet_to_come_says_so(run: Run) -> None:
     assert len(early) == 2 and "nothing matches yet" in early[1]
     run("store hello --tag auth --agent alice")
     assert len(run("memory share --from alice --to bob --tag auth").out.splitlines()) == 1
+    assert "holds for 1 record\n" in run("grants --agent alice").out
+    run("store 'another thing' --tag auth --agent alice")
+    assert "holds for 2 records\n" in run("grants --agent alice").out
 
 
 def test_an_export_comes_back_elsewhere(run: Run) -> None:
     run("store 'the login times out' --tag auth --agent alice")
     run("store 'lunch is at noon' --agent alice")
-    assert run("knowledge export --agent alice --domain auth").out == "1 records in auth-knowledge.json\n"
+    assert run("knowledge export --agent alice --domain auth").out == "1 record in auth-knowledge.json\n"
     assert run("knowledge import --file auth-knowledge.json --db other.db --json").data["added"] == 1
     assert run("knowledge import --file auth-knowledge.json --db other.db --json").data["known"] == 1
     (found,) = run("memory list --db other.db --json").data
     assert found["context"] == "the login times out"
     printed = run("knowledge export --agent alice --domain auth --file -").data
     assert printed["records"] == json.loads(Path("auth-knowledge.json").read_text())["records"]
+
+
+def test_a_name_of_a_file_keeps_no_secret(run: Run) -> None:
+    run("store hello --tag ghp_16C7e42F292c6912E7710c838347Ae178B4a")
+    found = run("knowledge export --domain ghp_16C7e42F292c6912E7710c838347Ae178B4a")
+    (path,) = Path().glob("*.json")
+    assert "redacted" in path.name and "16C7e42F" not in path.name + path.read_text() + found.out
+    assert found.out == f"1 record in {path}\n"
 
 
 def test_an_export_overwrites_only_one_of_its_own(run: Run) -> None:

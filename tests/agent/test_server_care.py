@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from agent_client import done, failed, visit
+from agent_client import done, failed, text, visit
 from agent_shell import enter
 from mcp import Client
 
 from engram_agent.memory import Memory
+from engram_agent.server_answers import NOTICE
 from engram_agent.settings import load
 from engram_agent.settings_table import SETTINGS
 
@@ -42,6 +43,18 @@ def test_consolidation_and_insights(tmp_path: Path) -> None:
         assert (await failed(client, "memory_insights", action="delete", record_id=insight))["name"] == "InvalidValue"
         left = await done(client, "memory_insights", action="delete", record_id=insight, confirm=True)
         assert left["memories"] == []
+        for wrong in (insight, "nowhere"):
+            error = await failed(client, "memory_insights", action="delete", record_id=wrong, confirm=True)
+            assert error["name"] == "NotFound" and f"no insight {wrong!r}" in error["message"]
+        assert await text(client, "memory_insights") == "There are no insights."
+        one, other = [
+            (await done(client, "memory_store", context=f"{name} fails", memory_type="insight"))["id"]
+            for name in ("login", "logout")
+        ]
+        said = await text(client, "memory_insights", action="delete", record_id=one, confirm=True)
+        assert said.startswith(f"Deleted {one}. ") and "> context: logout fails" in said and NOTICE in said
+        said = await text(client, "memory_insights", action="delete", record_id=other, confirm=True)
+        assert said == f"Deleted {other}. There are no insights."
 
     visit(tmp_path, story)
 

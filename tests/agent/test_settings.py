@@ -141,8 +141,12 @@ def test_a_file_that_is_named_by_a_command_is_the_one_in_this_folder(home: Path)
     [
         ("[search\n", "ConfigParseError", ("engram.toml",)),
         ("rrf_k = 7\n", "ConfigValidation", ("rrf_k", "[section]")),
-        ("[search]\nrrf = 7\n", "ConfigValidation", ("search.rrf", "search.rrf_k")),
-        ("[dreams]\nx = 7\n", "ConfigValidation", ("dreams.x",)),
+        (
+            "[search]\nrrf = 7\n",
+            "ConfigValidation",
+            ("work/engram.toml: there is no setting", "search.rrf", "search.rrf_k"),
+        ),
+        ("[dreams]\nx = 7\n", "ConfigValidation", ("work/engram.toml", "dreams.x")),
         ('[search]\nrrf_k = "7"\n', "ConfigValidation", ("search.rrf_k", "whole number", "'7'")),
         ("[search]\nrrf_k = true\n", "ConfigValidation", ("search.rrf_k", "True")),
         ("[search]\nrrf_k = 0\n", "ConfigValidation", ("at least 1", "got 0")),
