@@ -21,7 +21,7 @@ def hits(found: Any, agent: str) -> Sequence[Block]:
         return [f'nothing in memory answers this for {agent}; engram store "..." remembers something']
     cards = [
         Card(
-            f"{hit.id}  {hit.score:.3f}",
+            f"{hit.id}  {hit.score:.3f}  {_sort(hit.record)}",
             [("why", hit.why), *([("text", hit.summary)] if hit.summary else _texts(hit.record)), *_origin(hit.record)],
         )
         for hit in found
@@ -30,6 +30,16 @@ def hits(found: Any, agent: str) -> Sequence[Block]:
     said = f"did one help? engram judge {found[0].id} --score 1" + (f" --query {query}" if query else "")
     worked = [f"worked before: {suggestion_line(each)}" for each in found.suggestions]
     return [*cards, *worked, said]
+
+
+def _sort(record: Any) -> str:
+    """What sort of record this is, and how often it worked where that was counted."""
+    trials = record.successes + record.failures
+    kind = record.fields.get("kind")
+    counted = (
+        f", {record.successes} of {trials} {'recovered from' if kind == 'failure' else 'worked'}" if trials else ""
+    )
+    return (f"{kind} pattern" if kind else record.memory_type) + counted
 
 
 def records(found: Sequence[Any], agent: str) -> Sequence[Block]:

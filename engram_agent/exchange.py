@@ -76,7 +76,7 @@ def export(store: Store, *, agent_id: str, domain: str | None = None, now: float
         "version": VERSION,
         "kind": KIND,
         "agent_id": agent_id,
-        "domain": domain,
+        "domain": None if domain is None else redact(domain),
         "exported_at": time.time() if now is None else now,
         "records": [as_data(without_secrets(record, ids)) for record in reversed(found)],
         **beside,
