@@ -36,10 +36,9 @@ def _sort(record: Any) -> str:
     """What sort of record this is, and how often it worked where that was counted."""
     trials = record.successes + record.failures
     kind = record.fields.get("kind")
-    counted = (
-        f", {record.successes} of {trials} {'recovered from' if kind == 'failure' else 'worked'}" if trials else ""
-    )
-    return (f"{kind} pattern" if kind else record.memory_type) + counted
+    how = "recovered from" if kind == "failure" else "worked"
+    worked = f", {record.successes} of {trials} {how}" if trials else ""
+    return (f"{kind} pattern" if kind else record.memory_type) + worked
 
 
 def records(found: Sequence[Any], agent: str) -> Sequence[Block]:
