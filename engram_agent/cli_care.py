@@ -37,6 +37,8 @@ def status(call: Call, file: str | None, force: bool) -> None:
     from engram_agent.files import replace_own
     from engram_agent.page import is_page, page
 
+    if not file:
+        raise AgentError("InvalidValue", "--html must name a file, got none", '"-" prints the page')
     text = page(call.memory, call.only)
     if file == STDOUT and call.as_json:
         call.show({"page": text})

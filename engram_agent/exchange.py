@@ -15,7 +15,7 @@ from typing import Any
 from engram_agent import audit, outcomes
 from engram_agent.access import matching
 from engram_agent.errors import AgentError
-from engram_agent.exchange_format import BESIDE, KIND, VERSION, as_data, read, without_secrets
+from engram_agent.exchange_format import BESIDE, KIND, VERSION, Knowledge, as_data, read, without_secrets
 from engram_agent.intake import must_be_agent
 from engram_agent.privacy import redact
 from engram_agent.records import Record
@@ -101,7 +101,7 @@ def import_(store: Store, data: Any, *, agent_id: str) -> Imported:
     must_be_agent(agent_id)
     with store.database.transaction():
         taken = _take_in(store, knowledge.records, agent_id)
-        _take_beside(store, knowledge.beside, taken)
+        _take_beside(store, knowledge, taken, agent_id)
         audit.append(store.database, agent_id, "import", redact(knowledge.agent_id), _counts(taken))
     return _imported(taken)
 
@@ -198,18 +198,19 @@ def _mine(record: Record, name: str, names: Mapping[str, str], agent_id: str) ->
     )
 
 
-def _take_beside(store: Store, beside: Mapping[str, list[dict[str, Any]]], taken: Sequence[_Taken]) -> None:
+def _take_beside(store: Store, knowledge: Knowledge, taken: Sequence[_Taken], agent_id: str) -> None:
     """Add the rows that belong to new records; those of known ones would count twice.
 
-    A trial stays with whom it happened to, so that it is no trial of one's own beside the pattern that counts it.
+    A trial keeps the name of whom it happened to, so that it is no trial of one's own beside the pattern that counts it.
     """
     names = {each.came: each.id for each in taken if each.new}
     rows = {
         table: [row | {"record_id": names[row["record_id"]]} for row in found if row["record_id"] in names]
-        for table, found in beside.items()
+        for table, found in knowledge.beside.items()
     }
     for row in rows["outcomes"]:
-        outcomes.add(store, outcomes.Outcome(**row))
+        row["origin"] = row["origin"] or (None if knowledge.agent_id == agent_id else knowledge.agent_id)
+        outcomes.add(store, outcomes.Outcome(agent_id=agent_id, **row))
     for row in rows["utilities"]:
         store.database.execute(
             f"INSERT INTO utilities ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values())

@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from engram_agent.errors import AgentError
+from engram_agent.intake import is_name
 from engram_agent.privacy import redact, redact_all
 from engram_agent.records import Record, clean_tags
 
@@ -20,8 +21,8 @@ VERSION = 1
 KIND = "engram"
 BESIDE: dict[str, dict[str, Any]] = {
     "outcomes": {
-        "record_id": str, "agent_id": str, "kind": str, "task": str | None, "context": str, "action": str, "outcome": float, "error": str,
-        "signature": str, "happened_at": float,
+        "record_id": str, "origin": str | None, "kind": str, "task": str | None, "context": str, "action": str,
+        "outcome": float, "error": str, "signature": str, "happened_at": float,
     },
     "utilities": {"record_id": str, "helped": float, "hindered": float, "updated_at": float},
 }  # fmt: skip
@@ -103,7 +104,7 @@ def read(data: Any) -> Knowledge:
         _require(first == number, f"records[{number}].id", f"another than that of records[{first}]", record.id)
     beside = {
         table: [
-            _beside(item, table, f"{table}[{number}]", places, agent_id)
+            _beside(item, table, f"{table}[{number}]", places)
             for number, item in enumerate(_list(data.get(table, []), table))
         ]
         for table in BESIDE
@@ -143,11 +144,17 @@ def _clean(record: Record, path: str, ids: Container[str]) -> Record:
         raise _failed(f"{path}.fields", "it is nested too deeply") from error
 
 
-def _beside(item: Any, table: str, path: str, ids: Container[str], agent_id: str) -> dict[str, Any]:
-    """A row of a table; where it does not say whose it is, it is that of who exported it."""
+def _beside(item: Any, table: str, path: str, ids: Container[str]) -> dict[str, Any]:
+    """A row of a table."""
     _require(isinstance(item, Mapping), path, "an object", item)
     columns = BESIDE[table]
-    item = {"agent_id": agent_id, **item} if "agent_id" in columns else item
+    item = {"origin": None, **item} if "origin" in columns else item
+    _require(
+        item.get("origin") is None or is_name(item["origin"]),
+        f"{path}.origin",
+        "the name of an agent",
+        item.get("origin"),
+    )
     _require(item.keys() == columns.keys(), path, f"an object of {', '.join(columns)}", ", ".join(map(str, item)))
     row = {name: _value(item[name], kind, f"{path}.{name}") for name, kind in columns.items()}
     _require(row["record_id"] in ids, f"{path}.record_id", "the id of a record of the file", row["record_id"])

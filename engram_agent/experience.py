@@ -75,8 +75,18 @@ def record(
         AgentError: InvalidValue if an argument is not what it must be; NotFound if a used memory cannot be seen.
     """
     must_be_agent(agent_id)
-    for name, text in (("context", context), ("action", action), ("result", result), ("error", error)):
+    texts = {
+        "context": context,
+        "action": action,
+        "result": result,
+        "error": error,
+        "task": task or "",
+        "project": project or "",
+    }
+    for name, text in texts.items():
         must_be_words(name, text)
+    if not isinstance(used, Sequence) or isinstance(used, str):
+        raise AgentError("InvalidValue", f"used must be a list of ids, got {used!r}")
     if not context.strip():
         raise AgentError("InvalidValue", f"context must be some text, got {context!r}", "say what the situation was")
     score, moment = value_of(outcome), time.time() if now is None else now
@@ -99,7 +109,7 @@ def record(
     )
     task = redact(task) if task else None
     with miner.store.database.transaction():
-        kept = miner.store.add(new)
+        kept = miner.store.add(new, numbers=False)
         trial = Outcome(
             record_id=kept,
             agent_id=agent_id,

@@ -55,8 +55,10 @@ def interval(successes: float, trials: float, prior: float = 0.5, weight: float 
 def quantile(share: float, a: float, b: float) -> float:
     """Where a Beta(a, b) variable stays below with probability `share`, by halving."""
     low, high = 0.0, 1.0
-    while high - low > 1e-7 * high and high > _TINY:
+    while high - low > 1e-7 * min(high, 1.0 - low) and high > _TINY:
         middle = (low + high) / 2.0
+        if middle in (low, high):  # nothing lies between two neighbouring numbers
+            break
         low, high = (middle, high) if below(middle, a, b) < share else (low, middle)
     return (low + high) / 2.0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from engram_agent.errors import AgentError
@@ -88,11 +89,11 @@ class Judge:
         Raises:
             AgentError: InvalidValue if the score is not from 0 to 1; NotFound if there is no such memory or search.
         """
-        if score is not None and not (isinstance(score, int | float) and 0.0 <= score <= 1.0):
+        if score is not None and not (isinstance(score, Real) and 0.0 <= score <= 1.0):
             raise AgentError(
                 "InvalidValue", f"score must be from 0 to 1, got {score!r}", "leave it out for the heuristic"
             )
-        now = now or time.time()
+        score, now = None if score is None else float(score), now or time.time()
         with self.store.database.transaction():
             record = self.store.get(record_id, agent_id=agent_id)
             search = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from engram_agent.intervals import interval
-from engram_agent.outcomes import trials
+from engram_agent.outcomes import OWN, trials
 from engram_agent.patterns import RECURRING, all_of
 from engram_agent.store import Store
 
@@ -25,7 +25,7 @@ def stats(store: Store, *, agent_id: str) -> dict[str, Any]:
         store: The records.
         agent_id: Whose learning.
     """
-    outcomes = [one.outcome for one in trials(store, agent_id, "outcomes.agent_id = ?", [agent_id])]
+    outcomes = [one.outcome for one in trials(store, agent_id, OWN, [agent_id])]
     rate = interval(sum(outcomes), len(outcomes))
     cut = min(CUT, len(outcomes) // 2)
     found = all_of(store, agent_id)

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from engram_agent.phrases import key
 from engram_agent.rarity import Rarity
+from engram_agent.scripts import words
 from engram_agent.thesaurus import RELATED, Thesaurus
 
 
@@ -49,4 +50,4 @@ def _common(one: set[str], other: set[str], weights: Mapping[str, float], thesau
 @lru_cache(maxsize=65_536)
 def _units(text: str, thesaurus: Thesaurus) -> tuple[tuple[str, str], ...]:
     """What a text says: the base of each word or expression, and the word itself."""
-    return tuple((thesaurus.base(unit), unit) for unit in thesaurus.units(key(text).split()))
+    return tuple((thesaurus.base(unit), unit) for unit in thesaurus.units(words(key(text))))

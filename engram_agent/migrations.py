@@ -235,4 +235,10 @@ MIGRATIONS: tuple[tuple[str, str], ...] = (
             BEGIN SELECT RAISE(ABORT, 'the head of the log is never changed'); END;
         """,
     ),
+    (
+        "0009 who tried",
+        """
+        ALTER TABLE outcomes ADD COLUMN origin TEXT;
+        """,
+    ),
 )

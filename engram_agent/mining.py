@@ -13,7 +13,7 @@ from typing import Any
 
 from engram_agent import traits
 from engram_agent.intervals import interval
-from engram_agent.outcomes import SUCCESS, Count, Outcome, counts, recoveries, trials
+from engram_agent.outcomes import OWN, SUCCESS, Count, Outcome, counts, recoveries, trials
 from engram_agent.patterns import from_record
 from engram_agent.phrases import name, tells
 from engram_agent.records import Record
@@ -45,9 +45,9 @@ class Miner:
 
     def update(self, outcome: Outcome) -> list[str]:
         """Update the patterns that an outcome, kept just now, is part of; their ids."""
-        agent, own = outcome.agent_id, "outcomes.agent_id = ?"
+        agent = outcome.agent_id
         with self.store.database.transaction():
-            known = counts(self.store, agent, f"{own} AND outcomes.context_key = ?", [agent, outcome.context_key])
+            known = counts(self.store, agent, f"{OWN} AND outcomes.context_key = ?", [agent, outcome.context_key])
             changed = [
                 self._decisions(agent, count, known) for count in known if count.action_key == outcome.action_key
             ]
@@ -57,7 +57,7 @@ class Miner:
 
     def _around(self, outcome: Outcome) -> set[str]:
         """Signatures of the failures that a success may be the way out of: in its situation or its task."""
-        own = "SELECT signature FROM outcomes WHERE agent_id = ? AND signature != ''"
+        own = f"SELECT signature FROM outcomes WHERE {OWN} AND signature != ''"
         rows = self.store.database.rows(
             f"{own} AND context_key = ? UNION {own} AND task = ?",
             [outcome.agent_id, outcome.context_key, outcome.agent_id, outcome.task],
@@ -68,7 +68,7 @@ class Miner:
         """Update all patterns of an agent; the ids of all it has by now."""
         with self.store.database.transaction():
             known: dict[str, list[Count]] = {}
-            for count in counts(self.store, agent_id, "outcomes.agent_id = ?", [agent_id]):
+            for count in counts(self.store, agent_id, OWN, [agent_id]):
                 known.setdefault(count.context_key, []).append(count)
             ids = [
                 found
@@ -80,9 +80,9 @@ class Miner:
 
     def forget(self, record_id: str, *, agent_id: str) -> None:
         """Delete a record, and the patterns that nothing else is left of; those that others carry are counted anew."""
-        own = "outcomes.agent_id = ? AND outcomes.record_id = ?"
         with self.store.database.transaction():
-            gone = trials(self.store, agent_id, own, [agent_id, record_id])
+            gone = trials(self.store, agent_id, f"{OWN} AND outcomes.record_id = ?", [agent_id, record_id])
+            self._tables.pop(agent_id, None)
             around = {signature for one in gone for signature in (one.signature, *self._around(one))} - {""}
             self.store.remove(record_id, agent_id=agent_id)
             for key in {one.context_key for one in gone}:
@@ -91,10 +91,12 @@ class Miner:
 
     def _count_anew(self, agent_id: str, context_key: str, gone: set[str]) -> None:
         """Bring the patterns of a situation up to date, of which trials of these actions are gone."""
-        known = counts(self.store, agent_id, "outcomes.agent_id = ? AND context_key = ?", [agent_id, context_key])
-        for action in gone - {count.action_key for count in known}:
-            for kind in ("decision", "success"):
-                self._drop(_id(agent_id, kind, f"{context_key}\n{action}"), agent_id)
+        known = counts(self.store, agent_id, f"{OWN} AND outcomes.context_key = ?", [agent_id, context_key])
+        tried = {count.action_key: count.trials for count in known}
+        for action in gone:
+            for kind, least in (("decision", SEEN), ("success", ENOUGH)):
+                if tried.get(action, 0) < least:
+                    self._drop(_id(agent_id, kind, f"{context_key}\n{action}"), agent_id)
         for count in known:
             self._decisions(agent_id, count, known)
 
@@ -136,9 +138,7 @@ class Miner:
         return found
 
     def _sources(self, agent_id: str, count: Count) -> list[Record]:
-        inside = (
-            "records.id IN (SELECT record_id FROM outcomes WHERE agent_id = ? AND context_key = ? AND action_key = ?)"
-        )
+        inside = f"records.id IN (SELECT record_id FROM outcomes WHERE {OWN} AND context_key = ? AND action_key = ?)"
         return self.store.select(agent_id, inside, [agent_id, count.context_key, count.action_key], superseded=True)
 
     def _failures(self, agent_id: str, signatures: Iterable[str]) -> list[str]:
@@ -158,22 +158,22 @@ class Miner:
     def _signatures(self, agent_id: str) -> list[str]:
         """All signatures of an agent's failures, the earliest first."""
         found = self.store.database.rows(
-            "SELECT signature FROM outcomes WHERE agent_id = ? AND signature != '' GROUP BY signature ORDER BY min(number)",
+            f"SELECT signature FROM outcomes WHERE {OWN} AND signature != '' GROUP BY signature ORDER BY min(number)",
             [agent_id],
         )
         return [row["signature"] for row in found]
 
     def _failure(self, agent_id: str, members: Sequence[str], template: str) -> str:
         """The pattern of an error: how often it happened, where, and what helped."""
-        marks, own = ", ".join("?" * len(members)), "outcomes.agent_id = ?"
-        happened = trials(self.store, agent_id, f"{own} AND signature IN ({marks})", [agent_id, *members], LATEST)
+        marks = ", ".join("?" * len(members))
+        happened = trials(self.store, agent_id, f"{OWN} AND signature IN ({marks})", [agent_id, *members], LATEST)
         if not happened:
             return ""
         keys, tasks = {one.context_key for one in happened}, {one.task for one in happened} - {None}
         near = f"outcome > {SUCCESS} AND (context_key IN ({', '.join('?' * len(keys))}) OR task IN ({', '.join('?' * len(tasks))}))"
         values = [agent_id, *keys, *tasks]
         worked = trials(
-            self.store, agent_id, f"{own} AND {near} AND number >= ?", [*values, happened[0].number], LATEST
+            self.store, agent_id, f"{OWN} AND {near} AND number >= ?", [*values, happened[0].number], LATEST
         )
         ids = sorted({one.record_id for one in happened})
         sources = self.store.select(agent_id, f"records.id IN ({', '.join('?' * len(ids))})", ids, superseded=True)

@@ -5,6 +5,7 @@ It must not know what is learned from them; they are read only where the record 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ class Outcome:
 
     Attributes:
         record_id: The record it belongs to.
-        agent_id: Who tried.
+        agent_id: Whose experience it is: who tried or, of a copy, who took it in.
         kind: What it was recorded as.
         task: The task it was part of, if it was named.
         context: The situation.
@@ -31,6 +32,7 @@ class Outcome:
         error: What went wrong, in the words of whoever reported it.
         signature: The error without what varies.
         happened_at: Seconds since 1970.
+        origin: Who tried, of a copy that was taken in from another; None of one's own.
         number: In which order it was recorded; 0 until it is.
     """
 
@@ -44,6 +46,7 @@ class Outcome:
     error: str
     signature: str
     happened_at: float
+    origin: str | None = None
     number: int = 0
 
     @property
@@ -57,6 +60,8 @@ class Outcome:
         return key(self.action)
 
 
+OWN = "outcomes.agent_id = ? AND outcomes.origin IS NULL"
+"""What an agent tried itself."""
 COLUMNS = tuple(Outcome.__dataclass_fields__)[:-1]
 
 
@@ -98,12 +103,36 @@ def add(store: Store, outcome: Outcome) -> int:
 def trials(
     store: Store, agent_id: str, where: str = "1", values: Sequence[Any] = (), latest: int = -1
 ) -> list[Outcome]:
-    """Trials that an agent may see and that meet a condition on `outcomes`, the earliest first; of many the latest."""
+    """Trials that an agent may see and that meet a condition on `outcomes`, the earliest first; of many the latest.
+
+    What several hold copies of is there once, and what comes back to whom it happened to is not there again.
+    """
     source, seen = _seen(store, agent_id)
     rows = store.database.rows(
         f"SELECT outcomes.* {source} AND ({where}) ORDER BY number DESC LIMIT ?", [*seen, *values, latest]
     )
-    return [Outcome(**{name: row[name] for name in (*COLUMNS, "number")}) for row in reversed(rows)]
+    return _once([Outcome(**{name: row[name] for name in (*COLUMNS, "number")}) for row in reversed(rows)], agent_id)
+
+
+def _once(found: list[Outcome], agent_id: str) -> list[Outcome]:
+    """Trials as they happened: of each agent's in a situation only those that one holds, who has the most of them."""
+    if all(one.origin is None for one in found):
+        return found
+    held = Counter((_happened(one), one.agent_id) for one in found)
+    holders: dict[tuple[str, str, str], str] = {}
+    for (happened, holder), _ in sorted(
+        held.items(), key=lambda pair: (-pair[1], pair[0][1] != pair[0][0][0], pair[0])
+    ):
+        holders.setdefault(happened, holder)
+    return [
+        one
+        for one in found
+        if one.agent_id == (agent_id if (one.origin or one.agent_id) == agent_id else holders[_happened(one)])
+    ]
+
+
+def _happened(one: Outcome) -> tuple[str, str, str]:
+    return one.origin or one.agent_id, one.context_key, one.action_key
 
 
 def counts(store: Store, agent_id: str, where: str = "1", values: Sequence[Any] = ()) -> list[Count]:
@@ -131,7 +160,8 @@ def recoveries(store: Store, agent_id: str, signatures: Sequence[str]) -> tuple[
     Next is the next trial in the same situation or task; ten failures and a success are one recovery.
     """
     source, seen = _seen(store, agent_id)
-    later = "SELECT min(number) FROM outcomes AS later WHERE later.agent_id = outcomes.agent_id AND later.number > outcomes.number"
+    same = "later.agent_id = outcomes.agent_id AND later.origin IS NULL"
+    later = f"SELECT min(number) FROM outcomes AS later WHERE {same} AND later.number > outcomes.number"
     never = 2**62
     place, task = (
         f"coalesce(({later} AND later.{name} = outcomes.{name}), {never})" for name in ("context_key", "task")
@@ -139,7 +169,7 @@ def recoveries(store: Store, agent_id: str, signatures: Sequence[str]) -> tuple[
     rows = store.database.rows(
         f"SELECT count(*) AS happened, min(happened_at) AS first, coalesce(sum(outcomes.outcome > {SUCCESS} OR coalesce("
         f"(SELECT next.outcome FROM outcomes AS next WHERE next.number = min({place}, {task})), 0) > {SUCCESS}), 0) AS recovered "
-        f"{source} AND outcomes.agent_id = ? AND outcomes.signature IN ({', '.join('?' * len(signatures))})",
+        f"{source} AND {OWN} AND outcomes.signature IN ({', '.join('?' * len(signatures))})",
         [*seen, agent_id, *signatures],
     )
     return rows[0]["happened"], rows[0]["recovered"], rows[0]["first"]

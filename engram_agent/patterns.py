@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from operator import ge, gt, le, lt
 from typing import Any
 
-from engram_agent.errors import AgentError
+from engram_agent.errors import AgentError, must_be_words
 from engram_agent.intervals import interval
 from engram_agent.phrases import shared, steps
 from engram_agent.privacy import redact
@@ -192,6 +192,7 @@ def find(store: Store, name: str, *, agent_id: str, kind: str | None = None) -> 
     Raises:
         AgentError: NotFound if there is none.
     """
+    must_be_words("pattern", name)
     known = all_of(store, agent_id, kind)
     exact = [pattern for pattern in known if name in (pattern.name, pattern.record_id)]
     near = {pattern.record_id: shared(name, pattern.name) for pattern in known}
@@ -210,6 +211,7 @@ def apply(store: Store, name: str, task: str, *, agent_id: str, now: float | Non
     Raises:
         AgentError: NotFound if there is no such pattern; InvalidValue if the task has no name.
     """
+    must_be_words("task", task)
     if not task.strip():
         raise AgentError("InvalidValue", "a pattern is applied to a task, got none", "name the task")
     task = redact(task)
@@ -244,6 +246,7 @@ def credited(store: Store, task: str, *, agent_id: str, now: float) -> list[str]
 
 def seconds(span: str) -> float:
     """Seconds of a span such as "7d", "12h" or "30m"; InvalidValue if it is none."""
+    must_be_words("a span", span)
     found = _SPAN.fullmatch(span)
     if found is None:
         raise AgentError("InvalidValue", f"a span is a number with s, m, h, d or w, got {span!r}", "such as 7d")

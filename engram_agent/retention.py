@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from numbers import Real
 
 from engram_agent.errors import AgentError
 from engram_agent.mining import Miner
@@ -39,7 +40,7 @@ def retain(
     for name, count in days.items():
         if name not in TYPES:
             raise AgentError("InvalidValue", f"memory_type must be one of {', '.join(TYPES)}, got {name!r}")
-        if not (isinstance(count, int | float) and math.isfinite(count) and count > 0.0):
+        if not (isinstance(count, Real) and math.isfinite(count) and count > 0.0):
             raise AgentError("InvalidValue", f"days of {name!r} must be more than 0, got {count!r}")
     store = miner.store
     if not apply:

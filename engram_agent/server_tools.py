@@ -68,8 +68,8 @@ class MemoryTools:
         """
         found = await self._ask(
             lambda memory: memory.search(
-                query, limit, agent_id=self._agent, memory_type=memory_type, tags=tags, project=project,
-                conversation=conversation, budget=budget, strategy=strategy, floor="strict" if strict else None,
+                query, limit, agent_id=self._agent, memory_type=memory_type, tags=tags, project=project or None,
+                conversation=conversation or None, budget=budget, strategy=strategy, floor="strict" if strict else None,
             )
         )  # fmt: skip
         return answers.recalled(found, getattr(found, "query_id", None))

@@ -10,11 +10,12 @@ import sqlite3
 import time
 import uuid
 from dataclasses import dataclass
+from numbers import Real
 
 from engram_agent import audit
 from engram_agent.access import ACTIVE, COVERED, SCOPES
-from engram_agent.errors import AgentError
-from engram_agent.intake import must_be_agent
+from engram_agent.errors import AgentError, must_be_words
+from engram_agent.intake import is_name, must_be_agent
 from engram_agent.privacy import redact
 from engram_agent.records import TYPES
 from engram_agent.store import Store
@@ -89,6 +90,7 @@ def share(
             "InvalidValue", f"{agent_id!r} cannot share what belongs to {from_agent!r}", "only its owner can share it"
         )
     _check(from_agent, to_agent, scope, value, days)
+    days = None if days is None else float(days)
     grant_id = f"g{uuid.uuid4().hex[:16]}"
     what = [from_agent, to_agent, scope, redact(value)]
     with store.database.transaction():
@@ -164,8 +166,9 @@ def _check(from_agent: str, to_agent: str, scope: str, value: str, days: float |
             raise AgentError("InvalidValue", f"{name} must be {expected}, got {came!r}")
 
     must_be_agent(from_agent, "from_agent")
+    must_be_words("to_agent", to_agent)
     require(bool(to_agent.strip()) and to_agent != from_agent, "to_agent", "the name of another agent", to_agent)
-    require(redact(to_agent) == to_agent, "to_agent", "a name without a secret in it", redact(to_agent))
+    require(is_name(to_agent), "to_agent", "a name on one line without a secret in it", redact(to_agent))
     require(scope in SCOPES, "scope", f"one of {', '.join(SCOPES)}", scope)
     if scope == "all":
         require(not value, "value", "empty for scope 'all'", value)
@@ -173,4 +176,6 @@ def _check(from_agent: str, to_agent: str, scope: str, value: str, days: float |
         require(bool(value.strip()), "value", f"the {scope} that is shared", value)
     if scope == "type":
         require(value in TYPES, "value", f"one of {', '.join(TYPES)}", value)
-    require(days is None or (math.isfinite(days) and days > 0.0), "days", "more than 0", days)
+    require(
+        days is None or (isinstance(days, Real) and math.isfinite(days) and days > 0.0), "days", "more than 0", days
+    )

@@ -31,8 +31,12 @@ TOLD = ("utilities", "judgements", "outcomes", "applied")
 """Tables that tell something of a record and go with it."""
 LONG = 1_000
 """Texts of more characters are compared word by word, which takes a fraction of the time."""
-TELLING = re.compile(r"\b(?:no|not|never|none|nothing|without|cannot)\b|n['’]t\b|\d+")
-"""What makes another statement of a text however little it changes its letters: negations and numbers."""
+NEGATION = re.compile(
+    r"\b(?:no|not|never|none|nothing|without|cannot|nicht|kein\w*|nie|ohne|ne|pas|jamais|sin|nunca|не|нет|без)\b|n['’]t\b"
+    r"|[不没沒未無无非勿别別]|ない|ません|ไม่"
+)
+NUMBER = re.compile(r"[-+<>]?\d+|[一二三四五六七八九十百千万]")
+"""Negations and numbers make another statement of a text, however little they change its letters."""
 
 
 class Store:
@@ -50,13 +54,17 @@ class Store:
         self.vectors = VectorIndex(self.database, embedder or HashingEmbedder())
         self.same = same
 
-    def add(self, record: Record) -> str:
+    def add(self, record: Record, numbers: bool = True) -> str:
         """Keep a new record and return its id; what is nearly the same as a known one is counted there.
 
         The record must be free of secrets already. A turn of a conversation without a position is the next one.
+
+        Args:
+            record: The record.
+            numbers: Whether another number makes another record of it; not of an experience, each trial of which is kept.
         """
         with self.database.transaction():
-            known = self.twin(record)
+            known = self.twin(record, numbers)
             if known is None:
                 self._insert(self._placed(record))
                 audit.append(self.database, record.agent_id, "store", record.id)
@@ -128,9 +136,10 @@ class Store:
             self._take_out(record, row)
             for table in TOLD:
                 self.database.execute(f"DELETE FROM {table} WHERE record_id = ?", [record_id])
+            self.database.execute("DELETE FROM checks WHERE pattern = ?", [record_id])
             audit.append(self.database, agent_id, "delete", record_id)
 
-    def twin(self, record: Record) -> str | None:
+    def twin(self, record: Record, numbers: bool = True) -> str | None:
         """Id of the record that says the same, if there is one: word for word first, else nearly.
 
         What is said twice in a conversation is two turns, each with neighbours of its own.
@@ -154,7 +163,7 @@ class Store:
         latest = f"SELECT * FROM records WHERE {scope} AND {near} ORDER BY created_at DESC, row DESC LIMIT ?"
         for other in self.database.rows(latest, [*values, *lengths, COMPARED]):
             if all(
-                alike(part, other[name], self.same)
+                alike(part, other[name], self.same, numbers)
                 for part, name in zip(parts, ("context", "action", "result"), strict=True)
             ):
                 return str(other["id"])
@@ -205,14 +214,15 @@ class Store:
         self.database.execute("DELETE FROM records WHERE row = ?", [row])
 
 
-def alike(one: str, other: str, same: float = SAME) -> bool:
+def alike(one: str, other: str, same: float = SAME, numbers: bool = True) -> bool:
     """Whether two texts share more than 0.95 of their characters in order (Ratcliff & Obershelp 1988), long ones of their words.
 
     Texts that differ in a negation, a number or an opposite do not say the same, however alike they are: another port is
     another fact, and to disable is not to enable.
     """
-    if TELLING.findall(one.casefold()) != TELLING.findall(other.casefold()):
-        return False
+    for telling in (NEGATION, NUMBER) if numbers else (NEGATION,):
+        if telling.findall(one.casefold()) != telling.findall(other.casefold()):
+            return False
     long = max(len(one), len(other)) > LONG
     matcher = SequenceMatcher(None, one.split() if long else one, other.split() if long else other, autojunk=False)
     near = matcher.real_quick_ratio() > same and matcher.quick_ratio() > same and matcher.ratio() > same

@@ -143,7 +143,7 @@ def _told(
 
     A pattern of another says the same as its experiences do: it counts only where none of those is there.
     """
-    counted, seen = {one.record_id for one in tried}, {(one.agent_id, one.action_key) for one in tried}
+    counted, seen = {one.record_id for one in tried}, {(one.origin or one.agent_id, one.action_key) for one in tried}
     found: dict[tuple[str, str], tuple[bool, Evidence]] = {}
     for record, alike in near:
         source, action = record.origin or record.agent_id, key(record.action)

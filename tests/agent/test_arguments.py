@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engram_agent.errors import CODES, AgentError
@@ -29,10 +30,20 @@ def failed(name: str, error: pytest.ExceptionInfo[AgentError]) -> str:
         (lambda m: m.store(None), "context must be text, got None"),
         (lambda m: m.store("a", "b", 5), "result must be text, got 5"),
         (lambda m: m.store("a", tags="db"), "tags must be a list of texts, got 'db'"),
-        (lambda m: m.store("a", tags=[None]), "text must be text, got None"),
+        (lambda m: m.store("a", tags=[None]), "each of tags must be text, got None"),
         (lambda m: m.store("a", conversation="c", position="1"), "position must be a number, got '1'"),
         (lambda m: m.store("a", conversation=3, position=1), "conversation must be text, got 3"),
         (lambda m: m.search(None), "query must be text, got None"),
+        (lambda m: m.store("a", source_ids=None), "source_ids must be a list of texts, got None"),
+        (lambda m: m.store("a", tags=None), "tags must be a list of texts, got None"),
+        (lambda m: m.store("a", id="mine"), "there is no field 'id'"),
+        (lambda m: m.search("a", tags=None), "tags must be a list of texts, got None"),
+        (lambda m: m.record("a", "b", "success", used=None), "used must be a list of ids, got None"),
+        (lambda m: m.patterns(since=7), "a span must be text, got 7"),
+        (lambda m: m.share("a", 5, scope="all"), "to_agent must be text, got 5"),
+        (lambda m: m.share("a", "b\nc", scope="all"), "to_agent must be a name on one line"),
+        (lambda m: m.apply_pattern("x", None), "task must be text, got None"),
+        (lambda m: m.prevent(None), "pattern must be text, got None"),
         (lambda m: m.suggest(None), "context must be text, got None"),
         (lambda m: m.record("a", "b", None), "outcome must be success, partial, failure or from 0 to 1, got None"),
         (lambda m: m.record("a", "b", "success", error=None), "error must be text, got None"),
@@ -102,3 +113,12 @@ def test_no_secret_becomes_the_name_of_an_agent(memory: Memory) -> None:
     for table in ("records", "outcomes", "audit", "searches", "grants"):
         assert table in tables
         assert secret not in str([tuple(row) for row in memory.records.database.rows(f"SELECT * FROM {table}")])
+
+
+def test_numbers_of_other_libraries_are_numbers(memory: Memory) -> None:
+    kept = memory.store("the valve", score=np.float32(0.5), created_at=np.float64(13.0), confidence=1)
+    assert (memory.get(kept).score, memory.get(kept).created_at) == (0.5, 13.0)
+    assert memory.judge(kept, np.int64(1)).score == 1.0 and memory.share(
+        "default", "bob", scope="all", days=np.float32(3)
+    )
+    assert memory.retention({"context": np.int64(9)}) == []

@@ -114,7 +114,10 @@ def test_a_log_that_was_sealed_anew_shows_by_the_last_hash_alone(memory: Memory)
 
 def test_a_log_from_before_there_was_a_head_gets_one(memory: Memory, tmp_path: Path) -> None:
     memory.close()
-    tampered(memory, "DROP TABLE audit_head; DELETE FROM migrations WHERE name = '0008 the head of the log'")
+    tampered(
+        memory,
+        "DROP TABLE audit_head; DELETE FROM migrations WHERE name >= '0008'; ALTER TABLE outcomes DROP COLUMN origin",
+    )
     with Memory(tmp_path / "m.db") as again:
         assert again.audit_verify().sound and again.audit_verify().written == COUNT
         again.store("one more", agent_id="alice")

@@ -85,7 +85,7 @@ def test_a_round_trip_is_equal_in_every_field(full: Memory, tmp_path: Path) -> N
 def test_all_columns_of_what_belongs_to_a_record_are_exchanged(memory: Memory) -> None:
     for table, columns in BESIDE.items():
         there = {row["name"] for row in memory.records.database.rows(f"PRAGMA table_info({table})")}
-        derived = {"number", "context_key", "action_key"}
+        derived = {"number", "agent_id", "context_key", "action_key"}
         assert there - derived == set(columns)
 
 

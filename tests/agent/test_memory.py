@@ -143,6 +143,14 @@ def test_alike_is_above_ninety_five_percent(size: int) -> None:
         ("the release that broke the login page is v1.20.3", "the release that broke the login page is v1.21.3"),
         ("the backup of the ledger is kept for ever on node7", "the backup of the ledger is kept for ever on node9"),
         ("the key of the cellar hangs by the inner door", "the key of the cellar hangs not by the inner door"),
+        (
+            "部署新版本之后需要重启登录服务，并且检查数据库连接的端口配置",
+            "部署新版本之后不需要重启登录服务，并且检查数据库连接的端口配置",
+        ),
+        (
+            "the offset of the north sensor of the greenhouse is +5",
+            "the offset of the north sensor of the greenhouse is -5",
+        ),
         ("the harbour office will open on Sunday morning", "the harbour office won't open on Sunday morning"),
         (
             "enable the cache for the checkout service in production",
@@ -233,6 +241,24 @@ def test_an_error_is_the_same_for_people_and_machines() -> None:
     assert error.as_json() == {
         "error": {"code": 1002, "name": "NotFound", "message": error.message, "hint": "list them"}
     }
+
+
+def test_an_experience_that_differs_in_a_number_is_another_trial_of_the_same(memory: Memory) -> None:
+    ids = {
+        memory.record(f"deploy of the checkout service, build {n}, to staging", "push it", "success")
+        for n in range(11, 19)
+    }
+    assert len(ids) == 1 and memory.get(*ids).successes == 8
+    assert memory.suggest("deploy of the checkout service, build 99, to staging")[0].trials == 8
+
+
+def test_a_record_that_would_be_refused_today_is_read_found_exported_and_deleted(memory: Memory) -> None:
+    kept = memory.store("the valve leaks")
+    memory.records.database.execute("UPDATE records SET created_at = 1.754e12, last_accessed = 'x'")
+    assert memory.get(kept).created_at == 1.754e12 and [hit.id for hit in memory.search("valve")] == [kept]
+    assert memory.latest() and memory.export() and memory.status()
+    memory.delete(kept)
+    assert memory.latest() == []
 
 
 def test_what_is_added_to_a_long_text_does_not_make_another_of_it(memory: Memory) -> None:

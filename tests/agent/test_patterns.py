@@ -239,6 +239,17 @@ def test_a_pattern_goes_with_the_last_that_it_was_drawn_from(memory: Memory) -> 
     assert [record.id for record in memory.latest()] == [told]
 
 
+def test_a_pattern_goes_when_too_little_is_left_to_make_it(memory: Memory) -> None:
+    ids = [
+        memory.record("auth-failure", "retry", "success", result=text) for text in ("one thing", "another", "a third")
+    ]
+    assert {pattern.kind for pattern in memory.patterns()} == {"decision", "success"}
+    memory.delete(ids[0])
+    assert [(pattern.kind, pattern.trials) for pattern in memory.patterns()] == [("decision", 2.0)]
+    memory.delete(ids[1])
+    assert memory.patterns() == []
+
+
 def test_learning_is_told_in_numbers(memory: Memory) -> None:
     assert memory.learning_stats()["trials"] == 0
     for outcome in (0, 0, 1, 1):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engram_agent.intervals import below, interval, quantile
@@ -20,6 +20,7 @@ SHAPE = st.floats(0.3, 60.0)
 
 @settings(max_examples=60, deadline=None)
 @given(SHAPE, SHAPE, st.floats(0.01, 0.99))
+@example(15.0, 0.375, 0.984375)
 def test_the_beta_function_is_symmetric_and_inverted_by_its_quantile(a: float, b: float, x: float) -> None:
     assert below(x, a, b) == pytest.approx(1.0 - below(1.0 - x, b, a), abs=1e-9)
     assert below(quantile(x, a, b), a, b) == pytest.approx(x, abs=1e-4)

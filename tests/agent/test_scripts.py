@@ -172,3 +172,12 @@ def test_vectors_of_other_scripts_are_what_they_were_and_those_of_pairs_are_near
     one, other, far = embed([SAID[0][0], "登录返回错误", "今天天气很好"])
     assert one @ other > 0.5 > 0.2 > abs(one @ far)
     assert np.array_equal(embed(["snake_case words"]), embed(["snake case words"]))
+
+
+@pytest.mark.parametrize("told", ["登录接口超时", "登录超时", "登录接口 超时", "登录接口超时了"])
+def test_what_was_tried_is_suggested_in_situations_told_alike(told: str) -> None:
+    with Memory(":memory:", explore=False) as memory:
+        for _ in range(3):
+            memory.record("登录接口超时", "重试", "success")
+        memory.record("支付回调丢失", "补发", "success")
+        assert [(one.action, one.trials) for one in memory.suggest(told)] == [("重试", 3)]
