@@ -14,7 +14,7 @@ from typing import Any
 from engram_agent import traits
 from engram_agent.intervals import interval
 from engram_agent.outcomes import OWN, SUCCESS, Count, Outcome, counts, recoveries, trials
-from engram_agent.patterns import from_record
+from engram_agent.patterns import IS_PATTERN, from_record
 from engram_agent.phrases import name, tells
 from engram_agent.records import Record
 from engram_agent.signatures import SignatureTable
@@ -102,14 +102,16 @@ class Miner:
 
     def _draw_anew(self, agent_id: str, signatures: set[str]) -> None:
         """Bring the failure patterns up to date that have these signatures, some of which may be gone."""
-        any_of = "EXISTS (SELECT 1 FROM json_each(records.fields, '$.signatures') WHERE value IN (SELECT value FROM json_each(?)))"
-        own = f"records.agent_id = ? AND records.id LIKE 'p%' AND {any_of}"
-        drawn = (
-            self.store.select(agent_id, own, [agent_id, json.dumps(list(signatures))], superseded=True)
-            if signatures
-            else []
+        if not signatures:
+            return
+        members_of = (
+            "SELECT 1 FROM json_each(records.fields, '$.signatures') WHERE value IN (SELECT value FROM json_each(?))"
         )
-        members = {each.id: set(from_record(each).members) for each in drawn if each.origin is None}
+        own = f"records.agent_id = ? AND {IS_PATTERN} AND records.id LIKE 'p%' AND EXISTS ({members_of})"
+        drawn = self.store.select(agent_id, own, [agent_id, json.dumps(list(signatures))], superseded=True)
+        members = {
+            each.id: set(from_record(each).members) for each in drawn if each.origin is None and "name" in each.fields
+        }
         left = set(self._signatures(agent_id)) if members else set()
         for record_id, named in members.items():
             if not named & left:

@@ -119,19 +119,14 @@ def _once(found: list[Outcome], agent_id: str) -> list[Outcome]:
     if all(one.origin is None for one in found):
         return found
     held = Counter((_happened(one), one.agent_id) for one in found)
-    holders: dict[tuple[str, str, str], str] = {}
-    for (happened, holder), _ in sorted(
-        held.items(), key=lambda pair: (-pair[1], pair[0][1] != pair[0][0][0], pair[0])
-    ):
-        holders.setdefault(happened, holder)
-    return [
-        one
-        for one in found
-        if one.agent_id == (agent_id if (one.origin or one.agent_id) == agent_id else holders[_happened(one)])
-    ]
+    most = sorted(held, key=lambda pair: (-held[pair], pair[1] != pair[0][0], pair[1]))
+    holders = {happened: holder for happened, holder in reversed(most)}  # the first of most is what stays
+    holders |= {happened: agent_id for happened in holders if happened[0] == agent_id}
+    return [one for one in found if one.agent_id == holders[_happened(one)]]
 
 
 def _happened(one: Outcome) -> tuple[str, str, str]:
+    """Who tried what in which situation."""
     return one.origin or one.agent_id, one.context_key, one.action_key
 
 
