@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import math
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from engram_agent.errors import AgentError, must_be_words
-from engram_agent.intake import must_be_agent, safe_tags
+from engram_agent.intake import new_record
 from engram_agent.kinds import checked, record_type
 from engram_agent.mining import Miner
 from engram_agent.outcomes import SUCCESS, Outcome, add
 from engram_agent.patterns import credited
 from engram_agent.phrases import signature
-from engram_agent.privacy import redact, redact_all
-from engram_agent.records import Record
+from engram_agent.privacy import redact
 
 OUTCOMES = {"success": 1.0, "partial": 0.5, "failure": 0.0}
 
@@ -74,40 +72,21 @@ def record(
     Raises:
         AgentError: InvalidValue if an argument is not what it must be; NotFound if a used memory cannot be seen.
     """
-    must_be_agent(agent_id)
-    texts = {
-        "context": context,
-        "action": action,
-        "result": result,
-        "error": error,
-        "task": task or "",
-        "project": project or "",
-    }
-    for name, text in texts.items():
-        must_be_words(name, text)
+    must_be_words("error", error)
+    must_be_words("task", task or "")
     if not isinstance(used, Sequence) or isinstance(used, str):
         raise AgentError("InvalidValue", f"used must be a list of ids, got {used!r}")
+    score, moment = value_of(outcome), time.time() if now is None else now
+    fields = checked(memory_type, fields or {})
+    solved = score > SUCCESS or bool(fields.get("solution_applied"))
+    failing = score < SUCCESS or bool(error) or memory_type in ("failure", "antipattern", "bugfix")
+    new = new_record(
+        context, action, result or error, agent_id=agent_id, memory_type=record_type(memory_type, solved), tags=tags,
+        fields=fields, project=project or None, created_at=moment, updated_at=moment,
+    )  # fmt: skip
     if not context.strip():
         raise AgentError("InvalidValue", f"context must be some text, got {context!r}", "say what the situation was")
-    score, moment = value_of(outcome), time.time() if now is None else now
-    fields = redact_all(checked(memory_type, fields or {}))
-    solved = score > SUCCESS or bool(fields.get("solution_applied"))
-    context, action, result, error = redact(context), redact(action), redact(result), redact(error)
-    failing = score < SUCCESS or bool(error) or memory_type in ("failure", "antipattern", "bugfix")
-    new = Record(
-        id=f"m{uuid.uuid4().hex[:16]}",
-        agent_id=agent_id,
-        memory_type=record_type(memory_type, solved),
-        context=context,
-        action=action,
-        result=result or error,
-        tags=safe_tags(tags),
-        project=redact(project) if project else None,
-        fields=fields,
-        created_at=moment,
-        updated_at=moment,
-    )
-    task = redact(task) if task else None
+    error, task = redact(error), redact(task) if task else None
     with miner.store.database.transaction():
         kept = miner.store.add(new, numbers=False)
         trial = Outcome(
@@ -115,11 +94,11 @@ def record(
             agent_id=agent_id,
             kind=memory_type,
             task=task,
-            context=context,
-            action=action,
+            context=new.context,
+            action=new.action,
             outcome=score,
             error=error,
-            signature=signature(error or context) if failing else "",
+            signature=signature(error or new.context) if failing else "",
             happened_at=moment,
         )
         add(miner.store, trial)

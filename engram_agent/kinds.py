@@ -42,6 +42,8 @@ def checked(kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         AgentError: InvalidValue if a field is not what it must be.
     """
+    if not isinstance(fields, Mapping):
+        raise AgentError("InvalidValue", f"fields must be values by name, got {fields!r}")
     if not fields or kind not in KINDS:
         return dict(fields)
     from pydantic import ValidationError
