@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +67,9 @@ def runner(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def started(*args: str, **options: Any) -> subprocess.Popen[str]:
-    """`engram` as a process of its own."""
+    """`engram` as a process of its own, which can be interrupted even where the tests run in the background."""
     given: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
     environment = {name: value for name, value in os.environ.items() if name not in NEVER or name == "NO_COLOR"}
     environment["PYTHONPATH"] = str(HOME)
-    return subprocess.Popen([sys.executable, "-m", "engram_agent", *args], env=environment, **given)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen([sys.executable, "-m", "engram_agent", *args], env=environment, preexec_fn=heard, **given)
