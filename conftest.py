@@ -1,4 +1,4 @@
-"""What all tests share: a tiny trained brain, its text, and a clean start for each test.
+"""What all tests share: a tiny trained brain, its text, a home of their own, and a clean start for each test.
 
 Tensor shapes and types in the annotations of engram_model are checked at every call (jaxtyping with beartype).
 """
@@ -6,8 +6,9 @@ Tensor shapes and types in the annotations of engram_model are checked at every 
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jaxtyping import install_import_hook
@@ -66,3 +67,19 @@ def tiny_brain_dir(tiny_text: Path, tmp_path_factory: pytest.TempPathFactory) ->
 def copy_of_brain(tiny_brain_dir: Path, tmp_path: Path) -> Path:
     """A copy of the tiny brain for one test alone."""
     return Path(shutil.copytree(tiny_brain_dir, tmp_path / "brain"))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own, where no setting of whoever runs it counts."""
+    from agent_shell import enter
+
+    return enter(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """`engram` in that home."""
+    from agent_shell import runner
+
+    return runner(capsys)

@@ -10,12 +10,11 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from numbers import Real
 from typing import Any
 
 from engram_agent.errors import AgentError, must_be_words
 from engram_agent.privacy import redact, redact_all
-from engram_agent.records import COLUMNS, Record, clean_tags
+from engram_agent.records import COLUMNS, Record, clean_tags, is_number
 
 LATEST = 1e11
 """Seconds since 1970 that are a date: the year 5138."""
@@ -40,10 +39,6 @@ def is_name(text: object) -> bool:
 @lru_cache(maxsize=1_024)
 def _names(text: str) -> bool:
     return bool(text.strip()) and len(text) <= LONGEST_NAME and not CONTROL.search(text) and redact(text) == text
-
-
-def _is_real(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def safe_tags(tags: Sequence[str]) -> tuple[str, ...]:
@@ -71,9 +66,9 @@ def _fitted(more: Mapping[str, Any]) -> dict[str, Any]:
     times = ("created_at", "updated_at", "last_accessed")
     for name in times:
         value = more.get(name)
-        if value is not None and not (_is_real(value) and abs(value) < LATEST):
+        if value is not None and not (is_number(value) and abs(value) < LATEST):
             raise AgentError("InvalidValue", f"{name} must be seconds since 1970, got {value!r}")
-    numbers = {name: float(more[name]) for name in ("score", "confidence", *times) if _is_real(more.get(name))}
+    numbers = {name: float(more[name]) for name in ("score", "confidence", *times) if is_number(more.get(name))}
     lists = {name: _texts(name, more[name]) for name in ("source_ids",) if name in more}
     return {**more, **numbers, **lists}
 

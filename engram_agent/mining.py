@@ -82,7 +82,8 @@ class Miner:
         """Delete a record, and the patterns that nothing else is left of; those that others carry are counted anew."""
         with self.store.database.transaction():
             gone = trials(self.store, agent_id, f"{OWN} AND outcomes.record_id = ?", [agent_id, record_id])
-            self._tables.pop(agent_id, None)
+            if gone:
+                self._tables.pop(agent_id, None)  # or their errors would go on saying what is alike
             around = {signature for one in gone for signature in (one.signature, *self._around(one))} - {""}
             self.store.remove(record_id, agent_id=agent_id)
             for key in {one.context_key for one in gone}:

@@ -11,6 +11,7 @@ import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from engram_agent.errors import AgentError
@@ -96,13 +97,13 @@ class Record:
             _require(not _SURROGATE.search(value), name, "text that is Unicode", "half a surrogate pair")
         for name in ("score", "confidence"):
             value = getattr(self, name)
-            _require(_is_number(value) and 0.0 <= value <= 1.0, name, "from 0 to 1", value)
+            _require(is_number(value) and 0.0 <= value <= 1.0, name, "from 0 to 1", value)
         _require(self.position is None or self.conversation is not None, "position", "given with conversation", "alone")
         whole = isinstance(self.position, int) and not isinstance(self.position, bool)
         _require(self.position is None or whole, "position", "a number", self.position)
         _require(abs(self.position or 0) < 2**62, "position", "a number of 62 bits", self.position)
         _require(isinstance(self.conversation, str | None), "conversation", "text", self.conversation)
-        dated = _is_number(self.created_at) and math.isfinite(self.created_at)
+        dated = is_number(self.created_at) and math.isfinite(self.created_at)
         _require(dated, "created_at", "seconds since 1970", self.created_at)
 
 
@@ -147,8 +148,9 @@ def stored(name: str, value: Any) -> Any:
         raise AgentError("InvalidValue", f"{name} must be what JSON can say ({error})") from error
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def is_number(value: object) -> bool:
+    """Whether a value is a number, of any library; truth values are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _require(holds: bool, name: str, expected: str, came: object) -> None:

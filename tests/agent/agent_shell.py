@@ -1,4 +1,4 @@
-"""What tests of the program share: a home of their own, and `engram` run in it."""
+"""What tests of the agents' memory share: a home of their own, `engram` run in it, and the line of an error."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 
 from conftest import HOME
 from engram_agent.cli import main
+from engram_agent.errors import CODES, AgentError
 from engram_agent.settings_table import variables
 
 NEVER = ["NO_COLOR", "FORCE_COLOR", "ENGRAM_AGENT", "ENGRAM_CONFIG", *variables().values()]
@@ -73,3 +74,11 @@ def started(*args: str, **options: Any) -> subprocess.Popen[str]:
     environment["PYTHONPATH"] = str(HOME)
     heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen([sys.executable, "-m", "engram_agent", *args], env=environment, preexec_fn=heard, **given)
+
+
+def failed(name: str, error: pytest.ExceptionInfo[AgentError]) -> str:
+    """The one line of an error of this name."""
+    assert error.value.name == name and error.value.code == CODES[name]
+    line = str(error.value)
+    assert "\n" not in line
+    return line

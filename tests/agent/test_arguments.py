@@ -7,21 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from agent_shell import failed
 
-from engram_agent.errors import CODES, AgentError
+from engram_agent.errors import AgentError
 from engram_agent.memory import Memory
 
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Memory:
     return Memory(tmp_path / "memories.db")
-
-
-def failed(name: str, error: pytest.ExceptionInfo[AgentError]) -> str:
-    assert error.value.name == name and error.value.code == CODES[name]
-    line = str(error.value)
-    assert "\n" not in line
-    return line
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from agent_shell import Run, enter, runner
+from agent_shell import Run
 
 from engram_agent.errors import CODES
 from engram_agent.settings_table import SETTINGS
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return enter(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 def test_what_is_put_together_can_be_taken_apart(run: Run) -> None:

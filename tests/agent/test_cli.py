@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
-from agent_shell import Run, enter, runner
+from agent_shell import Run
 
 from engram_agent.cli import engram, main
 from engram_agent.cli_call import Command
@@ -19,16 +19,6 @@ from engram_agent.errors import CODES
 from engram_agent.memory import Memory
 from engram_agent.plain import clean, date, plain
 from engram_agent.suggest import Suggestion
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return enter(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 def commands(group: click.Group = engram, path: str = "engram") -> Iterator[tuple[str, click.Command]]:

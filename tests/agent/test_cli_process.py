@@ -13,17 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from agent_shell import Run, enter, runner, started
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return enter(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
+from agent_shell import Run, started
 
 
 def test_a_pipe_of_no_text_is_one_line(home: Path) -> None:

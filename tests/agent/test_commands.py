@@ -8,19 +8,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-from agent_shell import Run, enter, runner
+from agent_shell import Run
 
 NPM = "npm ERR! network timeout at: https://packages.example.org/left-pad-{}"
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return enter(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 # ------------------------------------------------------------------------------------------- records

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
-from agent_shell import Run, enter, runner
+from agent_shell import Run
 
 from conftest import HOME
 from engram_agent.cli import engram
@@ -41,16 +41,6 @@ engram export
 engram consolidate preview
 engram consolidate log
 """
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return enter(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 def shell_lines(text: str) -> list[str]:

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
+from agent_shell import failed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engram_agent.database import Database
-from engram_agent.errors import CODES, AgentError
+from engram_agent.errors import AgentError
 from engram_agent.memory import Memory
 from engram_agent.migrations import MIGRATIONS
 from engram_agent.records import COLUMNS, LONGEST, TYPES, Record, from_row, to_row
@@ -23,13 +24,6 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"
 @pytest.fixture
 def memory(tmp_path: Path) -> Memory:
     return Memory(tmp_path / "deep" / "memories.db")
-
-
-def failed(name: str, error: pytest.ExceptionInfo[AgentError]) -> str:
-    assert error.value.name == name and error.value.code == CODES[name]
-    line = str(error.value)
-    assert "\n" not in line
-    return line
 
 
 # ------------------------------------------------------------------------------------------- records
