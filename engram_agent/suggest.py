@@ -165,11 +165,8 @@ def _counted(record: Record) -> tuple[float, int]:
     if record.fields.get("kind") != "failure":
         return record.successes, record.successes + record.failures
     worked, tried = (record.fields.get(name, 0) for name in ("solution_worked", "solution_tried"))
-    return (
-        (worked, tried)
-        if isinstance(tried, int) and isinstance(worked, int | float) and 0 <= worked <= tried
-        else (0.0, 0)
-    )
+    counted = isinstance(tried, int) and isinstance(worked, int | float) and 0 <= worked <= tried
+    return (worked, tried) if counted else (0.0, 0)
 
 
 def _suggestion(group: Sequence[Evidence]) -> Suggestion:

@@ -255,6 +255,14 @@ def test_a_record_that_would_be_refused_today_is_read_found_exported_and_deleted
     assert memory.latest() == []
 
 
+@pytest.mark.parametrize(("same", "kept"), [(0.0, 1), (0.5, 1), (1.0, 2)])
+def test_how_alike_two_records_must_be_is_for_whoever_opens_it_to_say(same: float, kept: int) -> None:
+    with Memory(":memory:", same=same) as memory:
+        for text in ("the brass valve", "the brass value", "the brass value"):
+            memory.store(text)
+        assert len(memory.latest()) == kept
+
+
 def test_what_is_added_to_a_long_text_does_not_make_another_of_it(memory: Memory) -> None:
     """2 x 100 of 207 letters are shared, which is 0.966, though the one is 7 percent longer."""
     text = " ".join(["pump", "valve", "ledger", "piano", "harbour"] * 4)[:100]
