@@ -155,11 +155,10 @@ class Store:
         )
         if exact:
             return str(exact[0]["id"])
-        # two texts are alike by 2 shared / (one + other) at most, and share no more than the shorter has
-        near = " AND ".join(
-            f"? * min(length({name}), ?) >= ? * max(length({name}), ?)" for name in ("context", "action", "result")
-        )
-        lengths = [value for part in parts for value in (2.0 - self.same, len(part), self.same, len(part))]
+        # two texts are alike by 2 shared / (one + other) at most, and share no more than the shorter has; bounds, as an index has them
+        most = (2.0 - self.same) / max(self.same, 1e-9)
+        lengths = [bound for part in parts for bound in (len(part) / most, len(part) * most)]
+        near = " AND ".join(f"length({name}) BETWEEN ? AND ?" for name in ("context", "action", "result"))
         latest = f"SELECT * FROM records WHERE {scope} AND {near} ORDER BY created_at DESC, row DESC LIMIT ?"
         for other in self.database.rows(latest, [*values, *lengths, COMPARED]):
             if all(
